@@ -1,0 +1,37 @@
+"""Errors that a user can act on, with the exit status the command line gives each.
+
+Every message says what was expected, what was got and what to do, in one line.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class InputError(ValueError):
+    """The request or the input file is wrong: exit status 2."""
+
+
+class EngineError(InputError):
+    """The engine asked for cannot take this call; the message lists every reason."""
+
+
+class RunError(RuntimeError):
+    """The machine or the run failed (disk, memory, a loss that is NaN): exit status 1."""
+
+
+def nearest(name: str, options: Iterable[str]) -> str:
+    """Return ``", did you mean 'x'?"`` for the closest of `options`, or an empty string.
+
+    >>> nearest("guassian", ["sine", "gaussian"])
+    ", did you mean 'gaussian'?"
+    """
+    match = difflib.get_close_matches(name, list(options), n=1, cutoff=0.5)
+    return f", did you mean {match[0]!r}?" if match else ""
+
+
+def unknown(what: str, name: object, options: Iterable[str]) -> InputError:
+    """Return the error for a value outside a set of names: all of them, and the nearest."""
+    names = list(options)
+    return InputError(f"expected {what} to be one of {', '.join(names)}; got {name!r}{nearest(str(name), names)}")
