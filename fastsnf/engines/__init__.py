@@ -1,0 +1,1 @@
+"""Device code and its loaders: no autograd, no policy, no fallback."""
