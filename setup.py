@@ -1,11 +1,12 @@
 """Build of the native module `fastsnf._native`: one binary for every CPU of an architecture.
 
-`csrc/cpu/variant.cpp` holds every kernel in a namespace named by FASTSNF_VARIANT. It is compiled once for each
-instruction set, with that set's flags; the remaining sources are compiled once, with the baseline's, and choose
-a variant at run time. No torch header is used, so one build serves every torch.
+`csrc/cpu/variant.cpp` holds every kernel in a namespace named by FASTSNF_VARIANT. It is compiled once for
+each instruction set, with that set's flags; the remaining sources are compiled once, with the baseline's, and
+choose a variant at run time. No torch header is used, so one build serves every torch.
 
-The module is optional: where it cannot be built, the package installs as pure Python and runs on the reference
-engine. The cause is said once and stored beside the package in NOT_BUILT, where the engine's reasons quote it.
+The module is optional: where it cannot be built, the package installs as pure Python and runs on the
+reference engine. The cause is said once and stored beside the package in NOT_BUILT, where the engine's
+reasons quote it.
 
 CXX, CPPFLAGS, CXXFLAGS and LDFLAGS are honoured.
 """
@@ -107,11 +108,12 @@ def first_error(output: str) -> str:
 def call(command: list[str]) -> None:
     """Run a compiler's command; its output becomes the error message instead of noise on the terminal."""
     try:
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, errors="replace", check=False)
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, errors="replace")
     except OSError as error:
         raise CompileError(f"{command[0]}: {error.strerror}") from error
     if done.returncode:
-        raise CompileError(f"{command[0]}: exit status {done.returncode}: {first_error(done.stderr + done.stdout)}")
+        message = first_error(done.stderr + done.stdout)
+        raise CompileError(f"{command[0]}: exit status {done.returncode}: {message}")
 
 
 def compile_unit(unit: Unit, build_folder: Path) -> str:
@@ -148,8 +150,8 @@ class BuildNative(build_ext):
             self.failure = " ".join(str(error).split())
             print(
                 f"fastsnf: the native CPU engine was not built: {self.failure}\n"
-                "fastsnf: everything runs on the slower reference engine; to change that, install g++ 9 or newer "
-                "(or clang) and install again",
+                "fastsnf: everything runs on the slower reference engine; to change that, install g++ 9 or "
+                "newer (or clang) and install again",
                 file=sys.stderr,
             )
 
