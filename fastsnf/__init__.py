@@ -8,7 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-__version__ = "0.1.0"
+from fastsnf.version import __version__ as __version__
 
 _HOMES: dict[str, str] = {
     **dict.fromkeys(("Sine", "Gaussian", "Sinc", "Gabor", "RealGabor", "Finer", "ReLU", "Tanh"), "spec"),

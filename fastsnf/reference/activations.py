@@ -36,7 +36,9 @@ def value(act: Activation, u: Tensor) -> Tensor:
     if isinstance(act, Gabor):
         return torch.exp(_gabor_exponent(act, u))  # WIRE, Saragadam et al. 2023, Sec. 3.1
     if isinstance(act, RealGabor):
-        return torch.cos(act.omega * u) * torch.exp(-(act.scale * u).square())  # the real part of Gabor for real u
+        return torch.cos(act.omega * u) * torch.exp(
+            -(act.scale * u).square()
+        )  # the real part of Gabor for real u
     if isinstance(act, Finer):
         return torch.sin(_finer_frequency(act, u) * u)  # FINER, Liu et al. 2024, Eq. 5
     if isinstance(act, ReLU):
@@ -55,7 +57,9 @@ def first(act: Activation, u: Tensor) -> Tensor:
     if isinstance(act, Sinc):
         return act.omega * _sinc_first(act.omega * u)
     if isinstance(act, Gabor):
-        return value(act, u) * torch.complex(-2.0 * act.scale**2 * _real(u), torch.full_like(_real(u), act.omega))
+        return value(act, u) * torch.complex(
+            -2.0 * act.scale**2 * _real(u), torch.full_like(_real(u), act.omega)
+        )
     if isinstance(act, RealGabor):
         envelope = torch.exp(-(act.scale * u).square())
         slope = act.omega * torch.sin(act.omega * u) + 2.0 * act.scale**2 * u * torch.cos(act.omega * u)

@@ -133,7 +133,9 @@ def mse_value_and_grad(
     `target` is [..., C], `sample_weight` [...] with the leading dimensions of `x`, None for ones.
     """
     kept = trace(x, weights, biases, spec)
-    w = torch.ones_like(kept.out[..., :1]) if sample_weight is None else sample_weight.unsqueeze(-1)  # [..., 1]
+    w = (
+        torch.ones_like(kept.out[..., :1]) if sample_weight is None else sample_weight.unsqueeze(-1)
+    )  # [..., 1]
     residual = torch.where(w != 0, kept.out - target, 0.0)
     total = w.sum()
     norm = target.shape[-1] * torch.where(total == 0, 1.0, total)
