@@ -1,0 +1,1 @@
+"""What reads fields and results and never trains: pictures of a run."""

@@ -1,0 +1,55 @@
+"""``fastsnf bench``: run the benchmarks of a checkout.
+
+They are part of the repository and not of the package: they need the other side of the comparison, a quiet
+machine and a results folder.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+import fastsnf
+from fastsnf.cli.options import choice, default
+from fastsnf.cli.parse import parse
+from fastsnf.errors import InputError
+
+SUITES = ("train", "infer", "all")
+
+
+@dataclass(frozen=True)
+class BenchOptions:
+    """Measure this machine, side by side with eager PyTorch. Needs a checkout of the repository."""
+
+    suite: Annotated[str, tyro.conf.Positional, choice(SUITES)] = "all"
+    """What to measure: training steps, inference, or both."""
+    json: Annotated[bool, default("")] = False
+    """Print the records as JSON instead of tables."""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run ``fastsnf bench`` and return the exit status of the runner."""
+    options = parse(BenchOptions, argv, prog="fastsnf bench")
+    command = [sys.executable, "-m", "benchmarks", options.suite, *(["--json"] if options.json else [])]
+    return subprocess.run(command, cwd=checkout(), check=False).returncode
+
+
+def checkout() -> Path:
+    """Return the folder of the checkout that holds ``benchmarks/``: this package's, or the current one.
+
+    Raises:
+        InputError: when neither holds it.
+    """
+    for folder in (Path(fastsnf.__file__).resolve().parents[1], Path.cwd()):
+        if (folder / "benchmarks" / "__main__.py").is_file():
+            return folder
+    raise InputError(
+        "expected a checkout of fastsnf with its benchmarks/ folder; the installed package has none: "
+        "clone the repository and run 'fastsnf bench' inside it, or 'make bench'"
+    )

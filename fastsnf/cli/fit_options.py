@@ -1,0 +1,109 @@
+"""The options of ``fastsnf fit``: one dataclass that is the parser, the help text and the record of a run.
+
+Every option but the flags is ``None`` unless given, so that defaults live where they are used and
+``--resume`` can refuse a choice that contradicts the run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import tyro
+
+from fastsnf.cli.options import choice, default, integer, number, number_or, picture_size, text, whole_or
+from fastsnf.spec import ACTIVATIONS, Identity
+
+ACTIVATION_NAMES = tuple(name for name in ACTIVATIONS if name != Identity.name)
+KINDS = ("image",)
+INITS = ("weight-scaling", "siren", "default")
+BIAS_INITS = ("default", "zero", "like-weights")
+ENGINES = ("auto", "native", "triton", "cuda", "reference")
+PRECISIONS = ("auto", "fp32", "tf32", "fast")
+
+
+@dataclass(frozen=True)
+class FitOptions:
+    """Fit a field to a photograph and write a run folder: weights, reconstruction, curve, configuration.
+
+    Without options: 256 features, 3 hidden layers, sine with omega 30, weight scaling with alpha 2.37, Adam
+    on mini-batches of 32,768 points at 1e-3 with a cosine schedule, 1,000 steps.
+    """
+
+    input: Annotated[str | None, tyro.conf.Positional, text("INPUT"), default("")] = None
+    """The photograph to fit: png, jpg or tif. With --resume, the run folder."""
+
+    out: Annotated[str | None, text("DIR"), default("runs/<name>, numbered when taken")] = None
+    """The run folder to write."""
+    resume: Annotated[bool, default("")] = False
+    """Go on from the last checkpoint of the run folder, with the options that it records."""
+    from_: Annotated[str | None, tyro.conf.arg(name="from"), text("RUN"), default("fresh weights")] = None
+    """Start from the weights of another run, a folder or a .safetensors file."""
+
+    steps: Annotated[int | None, integer("N", 1), default("1000 when no other rule is given")] = None
+    """Stop after N steps."""
+    epochs: Annotated[float | None, number("N", above=0), default("")] = None
+    """Stop when N times the points of the signal have been seen."""
+    target_psnr: Annotated[float | None, number("DB"), default("")] = None
+    """Stop when the PSNR reaches DB decibels."""
+    time_limit: Annotated[float | None, number("S", above=0), default("")] = None
+    """Stop after S seconds."""
+
+    kind: Annotated[str | None, choice(KINDS), default("from the file")] = None
+    """What the input is."""
+    size: Annotated[tuple[int, int] | None, picture_size(), default("as it is")] = None
+    """Crop the picture at its centre to this aspect ratio, then resize it."""
+    squeeze: Annotated[bool, default("")] = False
+    """With --size: resize without the crop."""
+    mode: Annotated[str | None, choice(("rgb", "gray")), default("as it is")] = None
+    """Convert the picture to colour or to gray."""
+    holdout: Annotated[int | None, integer("K", 2), default("train on all points")] = None
+    """Train on every K-th point of each axis and report PSNR on the others too."""
+
+    activation: Annotated[str | None, choice(ACTIVATION_NAMES), default("sine")] = None
+    """Activation of the field; gabor is WIRE's complex one."""
+    first_omega: Annotated[float | None, number("W", above=0), default("30")] = None
+    """Frequency factor of the first layer."""
+    hidden_omega: Annotated[float | None, number("W", above=0), default("30")] = None
+    """Frequency factor of the layers after it."""
+    scale: Annotated[float | None, number("S", above=0), default("10")] = None
+    """Width parameter of gaussian and gabor activations."""
+    init: Annotated[str | None, choice(INITS), default("weight-scaling")] = None
+    """Initializer of the weights."""
+    alpha: Annotated[float | None, number("A", above=0), default("2.37 for images")] = None
+    """Factor of weight scaling."""
+    bias_init: Annotated[float | str | None, number_or(BIAS_INITS, "VALUE"), default("default")] = None
+    """Initializer of the biases; default is PyTorch's uniform one."""
+    hidden_features: Annotated[int | None, integer("F", 1), default("256")] = None
+    """Width of the hidden layers."""
+    hidden_layers: Annotated[int | None, integer("L", 0), default("3")] = None
+    """Hidden layers after the first: the field has L + 2 linear layers."""
+
+    optimizer: Annotated[str | None, choice(("adam", "adamw", "sgd")), default("adam")] = None
+    """Optimizer."""
+    lr: Annotated[float | None, number("LR", above=0), default("1e-3; 1e-4 with --batch-size full")] = None
+    """Learning rate at the first step."""
+    schedule: Annotated[
+        str | None, text("constant|exponential:F|step:N:F|cosine"), default("cosine; constant when full")
+    ] = None
+    """How the learning rate changes over the run."""
+    loss: Annotated[str | None, choice(("mse", "bce")), default("mse")] = None
+    """Loss."""
+    batch_size: Annotated[int | str | None, whole_or("full", "N|full"), default("32768")] = None
+    """Points a step; full takes the whole signal each step."""
+    seed: Annotated[int | None, integer("N", 0), default("0")] = None
+    """Seed of the weights and of the batches."""
+
+    device: Annotated[str | None, text("DEVICE"), default("cpu")] = None
+    """Where to fit, as torch names it."""
+    precision: Annotated[str | None, choice(PRECISIONS), default("auto")] = None
+    """Arithmetic of the matrix products; auto follows torch.get_float32_matmul_precision()."""
+    engine: Annotated[str | None, choice(ENGINES), default("auto, the fastest that can")] = None
+    """Implementation of the field."""
+
+    psnr: Annotated[str | None, choice(("plain", "published")), default("plain")] = None
+    """Which PSNR to report; published adds the paper's own variant."""
+    json: Annotated[bool, default("")] = False
+    """Print the summary as one JSON object on the last line of stdout, and all else on stderr."""
+    no_progress: Annotated[bool, default("")] = False
+    """Print no progress."""
