@@ -92,8 +92,8 @@ def random_field(
 ) -> tuple[list[Tensor], list[Tensor | None]]:
     """Return ``(weights, biases)`` for `widths` [D, ..., C], in the range where the activations are alive.
 
-    SIREN's bounds with each activation's own steepness in place of omega; `bias` is one flag or one a layer. Weights
-    are drawn in float64 and rounded, so that one seed gives the same field in every dtype.
+    SIREN's bounds with each activation's own steepness in place of omega; `bias` is one flag or one a layer.
+    Drawn in float64 and rounded, so that one seed gives the same field in every dtype.
     """
     if len(widths) != spec.layers + 1:
         raise ValueError(f"expected {spec.layers + 1} widths; got {len(widths)}")

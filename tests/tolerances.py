@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 
 FLOAT64 = 1e-10
-"""Relative to the largest entry: two float64 evaluations of one formula. Rounding (1e-16) is amplified by omega
-in every layer and by the layers' sums; a wrong term shows at 1e-3 and above."""
+"""Relative to the largest entry: two float64 evaluations of one formula. Rounding (1e-16) is amplified by
+omega in every layer and by the layers' sums; a wrong term shows at 1e-3 and above."""
 
 FINITE_DIFFERENCE = 1e-6
-"""Relative to the largest entry: central differences in float64, whose step error and rounding meet near 1e-8."""
+"""Relative to the largest entry: central differences in float64, whose step error and rounding meet below."""
 
 FLOAT32 = 1e-5
 """Relative to the largest entry: float32 against float64 for one activation, given the same argument."""
@@ -30,7 +30,7 @@ SINE_ABSOLUTE = 2e-7
 
 
 def error(value: Tensor, exact: Tensor) -> float:
-    """Return the largest absolute difference from `exact` in its precision; inf where not finite, 0 if empty."""
+    """Return the largest absolute difference from `exact`, in its dtype; inf where not finite, 0 if empty."""
     if value.shape != exact.shape:
         raise AssertionError(f"expected shape {tuple(exact.shape)}; got {tuple(value.shape)}")
     if not value.numel():
@@ -58,7 +58,7 @@ def bound(eager: Tensor, exact: Tensor, ratio: float = RATIO) -> float:
 
 
 def error_ratio_ok(ours: Tensor, eager: Tensor, exact: Tensor, ratio: float = RATIO) -> bool:
-    """Return whether `ours` is at most `ratio` times as far from the float64 `exact` as `eager` float32 is."""
+    """Return whether `ours` is at most `ratio` times as far from float64's `exact` as `eager` float32 is."""
     return error(ours, exact) <= bound(eager, exact, ratio)
 
 

@@ -1,8 +1,8 @@
 """Every activation with its derivatives, as the papers write them: the specification that the engines meet.
 
-``u`` is the pre-activation ``W x + b`` of any floating dtype. Everything here is plain torch, so autograd of any
-order, ``torch.func`` transforms and ``torch.compile`` see through it. Autograd of `value` gives `first`, and
-autograd of `first` gives `second`.
+``u`` is the pre-activation ``W x + b`` of any floating dtype. Everything here is plain torch, so autograd of
+any order, ``torch.func`` transforms and ``torch.compile`` see through it. Autograd of `value` gives `first`,
+and autograd of `first` gives `second`.
 """
 
 from __future__ import annotations
@@ -57,9 +57,7 @@ def first(act: Activation, u: Tensor) -> Tensor:
     if isinstance(act, Sinc):
         return act.omega * _sinc_first(act.omega * u)
     if isinstance(act, Gabor):
-        return value(act, u) * torch.complex(
-            -2.0 * act.scale**2 * _real(u), torch.full_like(_real(u), act.omega)
-        )
+        return _gabor_slope(act, u) * value(act, u)
     if isinstance(act, RealGabor):
         envelope = torch.exp(-(act.scale * u).square())
         slope = act.omega * torch.sin(act.omega * u) + 2.0 * act.scale**2 * u * torch.cos(act.omega * u)
@@ -83,8 +81,7 @@ def second(act: Activation, u: Tensor) -> Tensor:
     if isinstance(act, Sinc):
         return act.omega**2 * _sinc_second(act.omega * u)
     if isinstance(act, Gabor):
-        slope = torch.complex(-2.0 * act.scale**2 * _real(u), torch.full_like(_real(u), act.omega))
-        return value(act, u) * (slope.square() - 2.0 * act.scale**2)
+        return (_gabor_slope(act, u).square() - 2.0 * act.scale**2) * value(act, u)
     if isinstance(act, RealGabor):
         v, s2 = act.omega * u, act.scale**2
         bend = (4.0 * (s2 * u).square() - 2.0 * s2 - act.omega**2) * torch.cos(v)
@@ -101,8 +98,8 @@ def second(act: Activation, u: Tensor) -> Tensor:
 def vjp(act: Activation, u: Tensor, d_h: Tensor) -> Tensor:
     """Return ``d_u`` for ``h = act(u)`` and the cotangent `d_h`, in the dtype of `u`.
 
-    Complex cotangents are torch's, ``dL/dRe + i dL/dIm`` of a real L. Gabor is not holomorphic: with
-    ``h_a = dh/dRe(u)`` and ``h_b = dh/dIm(u)``,  dL/dRe(u) = Re(conj(d_h) h_a)  and  dL/dIm(u) = Re(conj(d_h) h_b).
+    Complex cotangents are torch's, ``dL/dRe + i dL/dIm`` of a real L. Gabor is not holomorphic:
+    dL/dRe(u) = Re(conj(d_h) h_a)  and  dL/dIm(u) = Re(conj(d_h) h_b)  with  h_a = dh/dRe(u),  h_b = dh/dIm(u).
     """
     if not isinstance(act, Gabor):
         return d_h * first(act, u)
@@ -124,7 +121,7 @@ def jvp(act: Activation, u: Tensor, t_u: Tensor) -> Tensor:
 
 
 def _identity(act: Activation, u: Tensor) -> Tensor:
-    """Return `u`; the last case, so that an activation nobody wrote a formula for is never taken as linear."""
+    """Return `u`; the last case, so that an activation without a formula is never taken as linear."""
     if not isinstance(act, Identity):
         raise TypeError(f"expected an activation of fastsnf.spec; got {type(act).__name__}")
     return u
@@ -135,17 +132,18 @@ def _finer_frequency(act: Finer, u: Tensor) -> Tensor:
     return act.omega * (u.detach().abs() + 1.0)
 
 
-def _real(u: Tensor) -> Tensor:
-    """Return the real part of `u`, real or complex."""
-    return u.real if u.is_complex() else u
-
-
 def _gabor_exponent(act: Gabor, u: Tensor) -> Tensor:
-    """Return ``i omega u - |scale u|^2``; for u = a + i b that is  -omega b - scale^2 (a^2 + b^2) + i omega a."""
+    """Return ``i omega u - |scale u|^2`` = -omega b - scale^2 (a^2 + b^2) + i omega a  for u = a + i b."""
     if not u.is_complex():
         return torch.complex(-(act.scale * u).square(), act.omega * u)
     a, b = u.real, u.imag
     return torch.complex(-act.omega * b - (act.scale * a).square() - (act.scale * b).square(), act.omega * a)
+
+
+def _gabor_slope(act: Gabor, u: Tensor) -> Tensor:
+    """Return ``i omega - 2 scale^2 Re(u)``, what the derivative along the real axis multiplies h by."""
+    a = u.real if u.is_complex() else u
+    return torch.complex(-2.0 * act.scale**2 * a, torch.full_like(a, act.omega))
 
 
 def _gabor_imaginary(act: Gabor, u: Tensor) -> Tensor:
