@@ -28,19 +28,17 @@ _SINC = [(-1.0) ** k / math.factorial(2 * k + 1) for k in range(_SINC_TERMS)]
 def value(act: Activation, u: Tensor) -> Tensor:
     """Return ``act(u)``, shaped as `u`; complex for `Gabor`, whose `u` may be real or complex."""
     if isinstance(act, Sine):
-        return torch.sin(act.omega * u)  # SIREN, Sitzmann et al. 2020, Sec. 3.2
+        return torch.sin(act.omega * u)  # SIREN, Sitzmann et al. 2020
     if isinstance(act, Gaussian):
-        return torch.exp(-(act.scale * u).square())  # GaussNet, Ramasinghe & Lucey 2022, in WIRE's scale
+        return _envelope(act, u)  # GaussNet, Ramasinghe & Lucey 2022; scale as in WIRE
     if isinstance(act, Sinc):
-        return _sinc(act.omega * u)  # weight scaling's baseline: sin(v) / v with v = omega u
+        return _sinc(act.omega * u)  # sin(v) / v, v = omega u: Saratchandran et al. 2024
     if isinstance(act, Gabor):
-        return torch.exp(_gabor_exponent(act, u))  # WIRE, Saragadam et al. 2023, Sec. 3.1
+        return torch.exp(_gabor_exponent(act, u))  # WIRE, Saragadam et al. 2023
     if isinstance(act, RealGabor):
-        return torch.cos(act.omega * u) * torch.exp(
-            -(act.scale * u).square()
-        )  # the real part of Gabor for real u
+        return torch.cos(act.omega * u) * _envelope(act, u)  # the real part of Gabor's for real u
     if isinstance(act, Finer):
-        return torch.sin(_finer_frequency(act, u) * u)  # FINER, Liu et al. 2024, Eq. 5
+        return torch.sin(_finer_frequency(act, u) * u)  # FINER, Liu et al. 2024
     if isinstance(act, ReLU):
         return torch.relu(u)
     if isinstance(act, Tanh):
@@ -59,9 +57,8 @@ def first(act: Activation, u: Tensor) -> Tensor:
     if isinstance(act, Gabor):
         return _gabor_slope(act, u) * value(act, u)
     if isinstance(act, RealGabor):
-        envelope = torch.exp(-(act.scale * u).square())
-        slope = act.omega * torch.sin(act.omega * u) + 2.0 * act.scale**2 * u * torch.cos(act.omega * u)
-        return -slope * envelope
+        v, s2 = act.omega * u, act.scale**2
+        return -(act.omega * torch.sin(v) + 2.0 * s2 * u * torch.cos(v)) * _envelope(act, u)
     if isinstance(act, Finer):
         omega = _finer_frequency(act, u)
         return omega * torch.cos(omega * u)
@@ -85,21 +82,23 @@ def second(act: Activation, u: Tensor) -> Tensor:
     if isinstance(act, RealGabor):
         v, s2 = act.omega * u, act.scale**2
         bend = (4.0 * (s2 * u).square() - 2.0 * s2 - act.omega**2) * torch.cos(v)
-        return (bend + 4.0 * act.omega * s2 * u * torch.sin(v)) * torch.exp(-(act.scale * u).square())
+        return (bend + 4.0 * act.omega * s2 * u * torch.sin(v)) * _envelope(act, u)
     if isinstance(act, Finer):
         omega = _finer_frequency(act, u)
         return -omega.square() * torch.sin(omega * u)
     if isinstance(act, Tanh):
         tanh = torch.tanh(u)
         return -2.0 * tanh * (1.0 - tanh.square())
-    return torch.zeros_like(u)
+    if isinstance(act, ReLU):
+        return torch.zeros_like(u)
+    return torch.zeros_like(_identity(act, u))
 
 
 def vjp(act: Activation, u: Tensor, d_h: Tensor) -> Tensor:
     """Return ``d_u`` for ``h = act(u)`` and the cotangent `d_h`, in the dtype of `u`.
 
     Complex cotangents are torch's, ``dL/dRe + i dL/dIm`` of a real L. Gabor is not holomorphic:
-    dL/dRe(u) = Re(conj(d_h) h_a)  and  dL/dIm(u) = Re(conj(d_h) h_b)  with  h_a = dh/dRe(u),  h_b = dh/dIm(u).
+    with h_a = dh/dRe(u) and h_b = dh/dIm(u),  dL/dRe(u) = Re(conj(d_h) h_a),  dL/dIm(u) = Re(conj(d_h) h_b).
     """
     if not isinstance(act, Gabor):
         return d_h * first(act, u)
@@ -125,6 +124,11 @@ def _identity(act: Activation, u: Tensor) -> Tensor:
     if not isinstance(act, Identity):
         raise TypeError(f"expected an activation of fastsnf.spec; got {type(act).__name__}")
     return u
+
+
+def _envelope(act: Gaussian | RealGabor, u: Tensor) -> Tensor:
+    """Return ``exp(-(scale u)^2)``."""
+    return torch.exp(-(act.scale * u).square())
 
 
 def _finer_frequency(act: Finer, u: Tensor) -> Tensor:
