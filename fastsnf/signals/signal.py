@@ -1,0 +1,156 @@
+"""What every signal offers: points, values, weights, batches, and the means to render without the data."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any, ClassVar, Self
+
+import torch
+from torch import Tensor
+
+from fastsnf.errors import InputError
+from fastsnf.signals.grid import Grid, checked_shape
+from fastsnf.signals.kinds import DEFAULTS, FieldDefaults
+
+CACHED_POINTS = 1 << 24
+"""Signals of up to this many points keep their coordinates in memory (128 MiB for two axes)."""
+
+
+class Signal(ABC):
+    """Values `[N, C]` on a grid of N points in [-1, 1]^D, perhaps with a weight for each point.
+
+    Args:
+        shape: the grid, last axis fastest; ``N = prod(shape)`` and ``D = len(shape)``.
+        out_features: C.
+        values: float32 `[N, C]`, or None for a signal that is only described (`from_metadata`).
+        weights: float32 `[N]`, 0 or more, 0 where nothing is known; None when every point counts alike.
+
+    Attributes:
+        kind: the word for this kind of signal in files and on the command line.
+        default_name: the file name of its reconstruction in a run folder.
+    """
+
+    kind: ClassVar[str]
+    default_name: ClassVar[str]
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        out_features: int,
+        values: Tensor | None = None,
+        weights: Tensor | None = None,
+    ) -> None:
+        self.shape = checked_shape(shape)
+        self.out_features = checked_shape([out_features])[0]
+        self.weights = weights
+        self._grid = Grid(self.shape)
+        self._values = values
+        if values is not None and values.shape != (self.size, self.out_features):
+            expected = [self.size, self.out_features]
+            raise InputError(f"expected values of shape {expected}; got {list(values.shape)}")
+        if weights is not None and weights.shape != (self.size,):
+            raise InputError(f"expected weights of shape [{self.size}]; got {list(weights.shape)}")
+        if weights is not None and not (weights.isfinite().all() and (weights >= 0).all() and weights.any()):
+            raise InputError(
+                "expected finite weights of 0 or more, and at least one point above 0; "
+                f"got {self.size} weights between {weights.min():g} and {weights.max():g}"
+            )
+
+    def __repr__(self) -> str:
+        weighted = ", weighted" if self.weights is not None else ""
+        return f"{type(self).__name__}(shape={self.shape}, out_features={self.out_features}{weighted})"
+
+    @property
+    def defaults(self) -> FieldDefaults:
+        """The defaults of a field that fits this kind of signal."""
+        return DEFAULTS[self.kind]
+
+    @property
+    def size(self) -> int:
+        """The number of points, N."""
+        return self._grid.size
+
+    @property
+    def in_features(self) -> int:
+        """The number of coordinates of a point, D."""
+        return self._grid.ndim
+
+    @property
+    def values(self) -> Tensor:
+        """The values, float32 `[N, C]`; raises `InputError` for a signal without data."""
+        if self._values is None:
+            raise InputError(
+                f"expected a signal with its data; got a {self.kind} that was described by a "
+                "checkpoint; open the file"
+            )
+        return self._values
+
+    @cached_property
+    def coords(self) -> Tensor:
+        """The coordinates of all points, float32 `[N, D]`, made on first use."""
+        return self._grid.points()
+
+    def batch(self, index: Tensor | slice) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Return (x `[B, D]`, y `[B, C]`, w `[B]` or None) of the points `index` (integers `[B]` or a slice).
+
+        A slice gives views where it can; an index gathers. Large signals never hold their coordinates.
+        """
+        cached = self.size <= CACHED_POINTS
+        if isinstance(index, slice):
+            x = self.coords[index] if cached else self._grid.at(index)
+            return x, self.values[index], None if self.weights is None else self.weights[index]
+        x = torch.index_select(self.coords, 0, index) if cached else self._grid.at(index)
+        w = None if self.weights is None else torch.index_select(self.weights, 0, index)
+        return x, torch.index_select(self.values, 0, index), w
+
+    def grid(self, shape: Sequence[int]) -> Tensor:
+        """Return the coordinates of a rendering with `shape` points, float32 `[prod(shape), D]`."""
+        return self.grid_of(shape).points()
+
+    def grid_of(self, shape: Sequence[int]) -> Grid:
+        """Return the grid of a rendering with `shape` points, for those who decode it in chunks."""
+        if len(checked_shape(shape)) != self.in_features:
+            raise InputError(
+                f"expected a shape of {self.in_features} axes for a {self.kind}; got {tuple(shape)}"
+            )
+        return Grid(tuple(shape))
+
+    def metadata(self) -> dict[str, Any]:
+        """Return what `from_metadata` needs to render without the data: JSON-able, no paths, no values."""
+        return {
+            "kind": self.kind,
+            "shape": list(self.shape),
+            "out_features": self.out_features,
+            "coordinates": "linspace(-1, 1) with both ends on each axis, last axis fastest",
+        }
+
+    @classmethod
+    @abstractmethod
+    def from_metadata(cls, metadata: Mapping[str, Any]) -> Self:
+        """Return the signal, without its data, that `metadata` describes, or raise `InputError`."""
+
+    @abstractmethod
+    def write(self, values: Tensor, shape: Sequence[int], path: str | os.PathLike[str]) -> None:
+        """Write `values` `[prod(shape), C]` of a rendering with `shape` points as a file of this kind."""
+
+    def _checked_rendering(self, values: Tensor, shape: Sequence[int]) -> Tensor:
+        """Return `values` as `[*shape, C]` on the CPU in float32, or raise `InputError`."""
+        grid = self.grid_of(shape)
+        if values.shape != (grid.size, self.out_features):
+            expected = [grid.size, self.out_features]
+            raise InputError(f"expected rendered values of shape {expected}; got {list(values.shape)}")
+        return values.detach().to("cpu", torch.float32).reshape(*grid.shape, self.out_features)
+
+
+def described(metadata: Mapping[str, Any], kind: str, key: str, expected: type) -> Any:
+    """Return ``metadata[key]`` of the type `expected`, or raise `InputError`: metadata come from files."""
+    value = metadata.get(key)
+    if not isinstance(value, expected) or (isinstance(value, bool) and expected is not bool):
+        raise InputError(
+            f"expected {key!r} in the metadata of {kind} to be {expected.__name__}; got {value!r}; "
+            "the file is damaged"
+        )
+    return value
