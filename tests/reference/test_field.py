@@ -248,7 +248,7 @@ def test_mse_of_nothing_is_zero(act: Activation, rows: int) -> None:
     loss, *found = reference.mse_value_and_grad(
         case.x[:rows], target, case.weights, case.biases, case.spec, weight
     )
-    assert float(loss) == 0.0
+    assert loss.item() == 0.0
     for gradient in case.flat(case.x, *found)[1:]:
         assert torch.equal(gradient, torch.zeros_like(gradient))
 
