@@ -1,22 +1,221 @@
-"""The CPU engine: C++ SIMD kernels of ``csrc/cpu`` behind ``fastsnf._native``, on float32 tensors."""
+"""The CPU engine: C++ SIMD kernels of ``csrc/cpu`` behind ``fastsnf._native``, on float32 tensors.
+
+Tensors are checked by `fastsnf.ops` and cross as pointers and sizes. One binary holds a build for every
+instruction set; the widest that runs here is taken unless FASTSNF_CPU or `use_variant` names another.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import contextvars
+import functools
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import torch
+from torch import Tensor
+
+from fastsnf.spec import FieldSpec
+
+ACTIVATION_CODES = {
+    name: code
+    for code, name in enumerate(
+        ("identity", "sine", "gaussian", "sinc", "gabor", "gabor-real", "finer", "relu", "tanh")
+    )
+}
+"""The order of ``enum class Act`` in csrc/cpu/field.h."""
+
+MOST_UNITS = 4096
+"""The widest layer: wider ones would put more memory a thread into gradients than a cache can hold."""
+
+NOT_BUILT = Path(__file__).parent.parent / "_native_not_built.txt"
+"""Where the build leaves the compiler's message when it fails."""
+
+_variant: contextvars.ContextVar[str] = contextvars.ContextVar("fastsnf_cpu_variant", default="")
+
+
+@functools.cache
+def _load() -> tuple[ModuleType | None, str]:
+    """Return the extension and, where it is missing or does not run here, why."""
+    try:
+        from fastsnf import _native
+    except ImportError as error:
+        cause = NOT_BUILT.read_text().strip() if NOT_BUILT.exists() else str(error)
+        return None, f"the C++ extension is not built ({cause}); install a C++17 compiler and reinstall fastsnf"
+    try:
+        _native.variant("")
+    except ValueError as error:
+        return None, str(error)
+    return _native, ""
+
+
+def module() -> ModuleType:
+    """Return the extension module.
+
+    Raises:
+        RuntimeError: when it is not built or FASTSNF_CPU names a variant that does not run here.
+    """
+    native, cause = _load()
+    if native is None:
+        raise RuntimeError(cause)
+    return native
 
 
 def unavailable() -> list[str]:
     """Return why the engine cannot run on this machine, nothing when it can."""
-    return ["the C++ extension is not built"]
+    native, cause = _load()
+    return [cause] if native is None else []
+
+
+def variants() -> list[str]:
+    """Return the instruction sets that run on this processor, the widest first; none without the extension."""
+    native, _ = _load()
+    return [] if native is None else [name for name, runs_here, _ in native.variants() if runs_here]
+
+
+@contextlib.contextmanager
+def use_variant(name: str) -> Iterator[None]:
+    """Run the instruction set `name` inside the block instead of the widest.
+
+    Raises:
+        ValueError: for a name that is unknown or does not run on this processor.
+    """
+    module().variant(name)
+    token = _variant.set(name)
+    try:
+        yield
+    finally:
+        _variant.reset(token)
 
 
 def detail() -> str:
-    """Return the instruction set and thread count in use."""
-    return ""
+    """Return the instruction set and thread count in use, empty when the engine cannot run."""
+    native, _ = _load()
+    return "" if native is None else f"{native.variant(_variant.get())}, {torch.get_num_threads()} threads"
 
 
 def reasons(device: str, dtype: torch.dtype, shapes: Sequence[tuple[int, ...]]) -> list[str]:
-    """Return why the engine cannot take a call on `device` with weights of `shapes`."""
-    return unavailable()
+    """Return why the engine cannot take a call on `device` with weights of `shapes`, nothing when it can."""
+    why = unavailable()
+    if device != "cpu":
+        why.append(f"tensors are on {device}, it runs on the CPU")
+    if dtype != torch.float32:
+        why.append(f"tensors are {dtype}, it computes in torch.float32")
+    widest = max(max(shape) for shape in shapes)
+    if widest > MOST_UNITS:
+        why.append(f"a layer has {widest} inputs or outputs, it takes at most {MOST_UNITS}")
+    return why
+
+
+def forward(x: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor | None], spec: FieldSpec) -> Tensor:
+    """Return the field's output [N, C] at x [N, D]."""
+    x, layers, _kept = _prepare(x, weights, biases, spec)
+    out = x.new_empty(x.shape[0], weights[-1].shape[0])
+    module().forward(_variant.get(), layers, x.shape[0], x.data_ptr(), out.data_ptr(), torch.get_num_threads())
+    return out
+
+
+def backward(
+    x: Tensor,
+    weights: Sequence[Tensor],
+    biases: Sequence[Tensor | None],
+    spec: FieldSpec,
+    d_out: Tensor,
+    *,
+    need_x: bool = True,
+    need_params: bool = True,
+) -> tuple[Tensor | None, list[Tensor], list[Tensor | None]]:
+    """Return the gradients of x, the weights and the biases for the cotangent d_out [N, C].
+
+    Activations are recomputed, a tile at a time. Without `need_x` the first is None, without `need_params`
+    the lists are empty.
+    """
+    d_weights, d_biases = _empty_gradients(weights, biases) if need_params else ([], [])
+    x, layers, _kept = _prepare(x, weights, biases, spec, d_weights, d_biases)
+    d_out = d_out.contiguous()
+    d_x = torch.empty_like(x) if need_x else None
+    module().backward(
+        _variant.get(),
+        layers,
+        x.shape[0],
+        x.data_ptr(),
+        d_out.data_ptr(),
+        _address(d_x),
+        torch.get_num_threads(),
+    )
+    return d_x, d_weights, d_biases
+
+
+def mse_value_and_grad(
+    x: Tensor,
+    target: Tensor,
+    weights: Sequence[Tensor],
+    biases: Sequence[Tensor | None],
+    spec: FieldSpec,
+    sample_weight: Tensor | None = None,
+) -> tuple[Tensor, list[Tensor], list[Tensor | None]]:
+    """Return the weighted MSE and its gradients in one pass over the points."""
+    d_weights, d_biases = _empty_gradients(weights, biases)
+    x, layers, _kept = _prepare(x, weights, biases, spec, d_weights, d_biases)
+    target = target.contiguous()
+    sample_weight = None if sample_weight is None else sample_weight.contiguous()
+    loss = module().mse(
+        _variant.get(),
+        layers,
+        x.shape[0],
+        x.data_ptr(),
+        target.data_ptr(),
+        _address(sample_weight),
+        torch.get_num_threads(),
+    )
+    return torch.tensor(loss, dtype=torch.float32), d_weights, d_biases
+
+
+def _address(tensor: Tensor | None) -> int:
+    return 0 if tensor is None else tensor.data_ptr()
+
+
+def _empty_gradients(
+    weights: Sequence[Tensor], biases: Sequence[Tensor | None]
+) -> tuple[list[Tensor], list[Tensor | None]]:
+    contiguous = torch.contiguous_format
+    return (
+        [torch.empty_like(weight, memory_format=contiguous) for weight in weights],
+        [None if bias is None else torch.empty_like(bias, memory_format=contiguous) for bias in biases],
+    )
+
+
+def _prepare(
+    x: Tensor,
+    weights: Sequence[Tensor],
+    biases: Sequence[Tensor | None],
+    spec: FieldSpec,
+    d_weights: Sequence[Tensor] = (),
+    d_biases: Sequence[Tensor | None] = (),
+) -> tuple[Tensor, list[tuple[Any, ...]], list[Tensor | None]]:
+    """Return contiguous x, one tuple a layer for the extension, and the tensors that own its pointers."""
+    kept: list[Tensor | None] = []
+    layers = []
+    for i, act in enumerate(spec.activations):
+        # resolve_conj: a lazily conjugated complex weight is contiguous and still not what its memory says.
+        weight = weights[i].resolve_conj().contiguous()
+        bias = biases[i]
+        bias = None if bias is None else bias.resolve_conj().contiguous()
+        kept += [weight, bias]
+        layers.append(
+            (
+                weight.shape[1],
+                weight.shape[0],
+                spec.complex_weights(i),
+                ACTIVATION_CODES[act.name],
+                getattr(act, "omega", 0.0),
+                getattr(act, "scale", 0.0),
+                weight.data_ptr(),
+                _address(bias),
+                _address(d_weights[i]) if d_weights else 0,
+                _address(d_biases[i]) if d_biases else 0,
+            )
+        )
+    return x.contiguous(), layers, kept

@@ -1,0 +1,195 @@
+// fastsnf._native: pointers and sizes in, nothing of torch. The caller (fastsnf/engines/native.py) owns every
+// buffer and has checked its dtype, device and layout.
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+#include <sys/mman.h>
+
+#include <chrono>
+#include <cstring>
+#include <stdexcept>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "cpu/dispatch.h"
+#include "cpu/threads.h"
+
+namespace py = pybind11;
+using namespace fastsnf;
+
+namespace {
+
+constexpr int kMostThreads = 1024;
+
+// (fan_in, fan_out, complex_weights, act, omega, scale, w, b, d_w, d_b); pointers as integers, 0 for none.
+using LayerTuple = std::tuple<int, int, bool, int, float, float, uintptr_t, uintptr_t, uintptr_t, uintptr_t>;
+
+template <class T>
+T* pointer(uintptr_t address) {
+  return reinterpret_cast<T*>(address);
+}
+
+void require(bool condition, const char* message) {
+  if (!condition) throw std::invalid_argument(message);
+}
+
+std::vector<Layer> read_layers(const std::vector<LayerTuple>& tuples) {
+  require(!tuples.empty(), "expected at least one layer; got none");
+  std::vector<Layer> layers;
+  int units = 0;
+  for (const auto& [fan_in, fan_out, complex_weights, act, omega, scale, w, b, d_w, d_b] : tuples) {
+    require(fan_in > 0 && fan_out > 0, "expected positive layer sizes");
+    require(layers.empty() || fan_in == units, "expected each layer's fan_in to be the fan_out before it");
+    require(act >= 0 && act < kActs, "expected a known activation code");
+    require(w != 0, "expected a weight pointer in every layer");
+    require(b != 0 || d_b == 0, "expected no bias gradient where there is no bias");
+    const bool pairs_in = !layers.empty() && layers.back().act == Act::gabor;
+    require(complex_weights == pairs_in, "expected complex weights after a gabor layer and nowhere else");
+    require(!complex_weights || act == static_cast<int>(Act::gabor) || act == static_cast<int>(Act::identity),
+            "expected a complex layer to be gabor or the identity");
+    units = fan_out;
+    layers.push_back({fan_in, fan_out, complex_weights, static_cast<Act>(act), omega, scale, pointer<const float>(w),
+                      pointer<const float>(b), pointer<float>(d_w), pointer<float>(d_b)});
+  }
+  require(layers.back().act != Act::gabor, "expected the last layer not to be gabor");
+  return layers;
+}
+
+Job new_job(Pass pass, const std::vector<Layer>& layers, int64_t n, int threads) {
+  require(n >= 0, "expected the number of points to be 0 or more");
+  require(threads >= 1 && threads <= kMostThreads, "expected 1 to 1024 threads");
+  Job job = {};
+  job.pass = pass;
+  job.layers = layers.data();
+  job.layer_count = static_cast<int>(layers.size());
+  job.n = n;
+  job.threads = threads;
+  return job;
+}
+
+void forward(const std::string& variant, const std::vector<LayerTuple>& tuples, int64_t n, uintptr_t x, uintptr_t out,
+             int threads) {
+  const Variant& v = find_variant(variant);
+  const std::vector<Layer> layers = read_layers(tuples);
+  Job job = new_job(Pass::forward, layers, n, threads);
+  require(n == 0 || (x && out), "expected pointers to the inputs and outputs");
+  job.x = pointer<const float>(x);
+  job.out = pointer<float>(out);
+  const py::gil_scoped_release release;
+  v.run(job);
+}
+
+void backward(const std::string& variant, const std::vector<LayerTuple>& tuples, int64_t n, uintptr_t x,
+              uintptr_t d_out, uintptr_t d_x, int threads) {
+  const Variant& v = find_variant(variant);
+  const std::vector<Layer> layers = read_layers(tuples);
+  Job job = new_job(Pass::backward, layers, n, threads);
+  require(n == 0 || (x && d_out), "expected pointers to the inputs and the cotangent");
+  job.x = pointer<const float>(x);
+  job.d_out = pointer<const float>(d_out);
+  job.d_x = pointer<float>(d_x);
+  const py::gil_scoped_release release;
+  v.run(job);
+}
+
+double mse(const std::string& variant, const std::vector<LayerTuple>& tuples, int64_t n, uintptr_t x, uintptr_t target,
+           uintptr_t sample_weight, int threads) {
+  const Variant& v = find_variant(variant);
+  const std::vector<Layer> layers = read_layers(tuples);
+  Job job = new_job(Pass::mse, layers, n, threads);
+  require(n == 0 || (x && target), "expected pointers to the inputs and targets");
+  job.x = pointer<const float>(x);
+  job.target = pointer<const float>(target);
+  job.sample_weight = pointer<const float>(sample_weight);
+  const py::gil_scoped_release release;
+  v.run(job);
+  return job.loss;
+}
+
+double now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+struct PeakContext {
+  const Variant* variant;
+  double seconds;
+  std::vector<double> rates;
+};
+
+double fma_peak(const std::string& name, int threads, double seconds) {
+  require(threads >= 1 && threads <= kMostThreads, "expected 1 to 1024 threads");
+  PeakContext context = {&find_variant(name), seconds, std::vector<double>(static_cast<size_t>(threads))};
+  const py::gil_scoped_release release;
+  parallel(
+      threads,
+      [](void* c, int t) {
+        auto& context = *static_cast<PeakContext*>(c);
+        double flops = 0;
+        const double start = now();
+        double elapsed = 0;
+        while (elapsed < context.seconds) {
+          flops += static_cast<double>(context.variant->fma_loop(100000));
+          elapsed = now() - start;
+        }
+        context.rates[static_cast<size_t>(t)] = flops / elapsed;
+      },
+      &context);
+  double total = 0;
+  for (double rate : context.rates) total += rate;
+  return total;
+}
+
+struct CopyContext {
+  std::vector<char>* from;
+  std::vector<char>* to;
+  int threads;
+};
+
+double copy_bandwidth(int threads, int64_t bytes, int repeats) {
+  require(threads >= 1 && threads <= kMostThreads, "expected 1 to 1024 threads");
+  require(bytes > 0 && repeats > 0, "expected positive sizes");
+  std::vector<char> from(static_cast<size_t>(bytes), 1), to(static_cast<size_t>(bytes), 2);
+  CopyContext context = {&from, &to, threads};
+  const py::gil_scoped_release release;
+  double best = 0;
+  for (int i = 0; i < repeats; i++) {
+    const double start = now();
+    parallel(
+        threads,
+        [](void* c, int t) {
+          auto& context = *static_cast<CopyContext*>(c);
+          const size_t size = context.from->size(), n = static_cast<size_t>(context.threads), i = static_cast<size_t>(t);
+          const size_t first = size * i / n, last = size * (i + 1) / n;
+          std::memcpy(context.to->data() + first, context.from->data() + first, last - first);
+        },
+        &context);
+    const double rate = 2.0 * static_cast<double>(bytes) / (now() - start);
+    best = rate > best ? rate : best;
+  }
+  return best;
+}
+
+std::vector<std::tuple<std::string, bool, int>> list_variants() {
+  std::vector<std::tuple<std::string, bool, int>> rows;
+  for (const VariantEntry& entry : variants()) rows.emplace_back(entry.variant->name, entry.runs_here, entry.variant->lanes);
+  return rows;
+}
+
+}  // namespace
+
+PYBIND11_MODULE(_native, m) {
+  m.doc() = "The CPU engine of fastsnf. Private: use fastsnf.ops.";
+  m.def("variants", &list_variants, "(name, runs on this processor, lanes) of every build, widest first");
+  m.def("variant", [](const std::string& name) { return std::string(find_variant(name).name); },
+        "The variant that a name, or FASTSNF_CPU for an empty one, stands for");
+  m.def("forward", &forward, py::arg("variant"), py::arg("layers"), py::arg("n"), py::arg("x"), py::arg("out"),
+        py::arg("threads"));
+  m.def("backward", &backward, py::arg("variant"), py::arg("layers"), py::arg("n"), py::arg("x"), py::arg("d_out"),
+        py::arg("d_x"), py::arg("threads"));
+  m.def("mse", &mse, py::arg("variant"), py::arg("layers"), py::arg("n"), py::arg("x"), py::arg("target"),
+        py::arg("sample_weight"), py::arg("threads"));
+  m.def("fma_peak", &fma_peak, py::arg("variant"), py::arg("threads"), py::arg("seconds"),
+        "FLOP/s of multiply-add loops on `threads` threads at once");
+  m.def("copy_bandwidth", &copy_bandwidth, py::arg("threads"), py::arg("bytes"), py::arg("repeats"),
+        "Bytes read and written a second by the best of `repeats` copies");
+}

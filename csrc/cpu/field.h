@@ -1,0 +1,54 @@
+// What crosses between the bindings, the dispatcher and the kernels: plain data only, no torch, no Python.
+#pragma once
+
+#include <cstdint>
+
+namespace fastsnf {
+
+// The order is that of ACTIVATION_CODES in fastsnf/engines/native.py.
+enum class Act : int { identity, sine, gaussian, sinc, gabor, gabor_real, finer, relu, tanh };
+constexpr int kActs = 9;
+
+// One linear layer and its activation. Arrays are C-contiguous, complex numbers interleaved (re, im).
+struct Layer {
+  int fan_in, fan_out;
+  bool complex_weights;
+  Act act;
+  float omega, scale;
+  const float* w;  // [fan_out, fan_in]
+  const float* b;  // [fan_out] or null
+  float* d_w;      // as w, overwritten; null where no gradient is wanted
+  float* d_b;      // as b, overwritten; null likewise
+};
+
+enum class Pass : int {
+  forward,   // out
+  backward,  // d_w, d_b and d_x from d_out, activations recomputed
+  mse,       // loss, d_w and d_b from target and sample_weight
+};
+
+// One call of the engine on N points of D coordinates and C outputs.
+struct Job {
+  Pass pass;
+  const Layer* layers;
+  int layer_count;
+  int64_t n;
+  int threads;
+  const float* x;              // [N, D]
+  float* out;                  // [N, C], forward
+  const float* d_out;          // [N, C], backward
+  float* d_x;                  // [N, D], backward; null when not wanted
+  const float* target;         // [N, C], mse
+  const float* sample_weight;  // [N] or null, mse
+  double loss;                 // mse: sum_n w_n sum_c (out - target)^2 / (C sum_n w_n)
+};
+
+// One instruction set's build of the kernels.
+struct Variant {
+  const char* name;
+  int lanes;                             // floats in a vector
+  void (*run)(Job&);
+  int64_t (*fma_loop)(int64_t iterations);  // runs at the full rate of one thread; returns the FLOPs done
+};
+
+}  // namespace fastsnf

@@ -1,0 +1,256 @@
+// The geometry of one call: real matrices of the layers, where every buffer lies, packing and its inverse.
+//
+// A complex layer is a real one of twice the size: unit o is the rows 2 o (real part) and 2 o + 1 (imaginary
+// part). The first Gabor layer has real weights, hence imaginary rows of zeros; the last complex layer gives
+// real parts only.
+#pragma once
+
+#include "gemm.h"
+#include "threads.h"
+
+namespace fastsnf::FASTSNF_VARIANT {
+
+inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+inline int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
+inline int64_t rounded_up(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
+
+struct LayerPlan {
+  const Layer* layer;
+  int rows, k;          // of the real matrix E: u = E h + b
+  bool expanded;        // E is not the weight itself but built from it
+  float fold;           // the factor of activation.h that packing puts on E and b
+  Blocks forward, transposed;
+  ActParams params;
+  float* matrix;        // E where expanded, later its gradient
+  float* packed;        // fold * E
+  float* packed_t;      // fold * E^T
+  float* bias;          // fold * b, or null
+};
+
+struct ThreadPlan {
+  float* x;         // panels of the tile's inputs
+  float** h;        // panels after each layer
+  float** c;        // what each activation saved
+  float* d[2];      // cotangents, ping and pong
+  float* ht;        // one transposed column panel
+  float** d_matrix; // gradient sums of each layer, in the layout of add_outer or add_dots
+  float** d_bias;
+  double loss;
+};
+
+struct Plan {
+  Job* job;
+  LayerPlan* layers;
+  ThreadPlan* threads;
+  int count, tile;  // layers; points in a tile
+  bool trains, wants_weights;
+  float gradient_scale;  // mse: 2 / (C sum w)
+};
+
+// Hands out aligned pieces of the workspace; with a null base it only counts.
+struct Cursor {
+  char* base;
+  int64_t used = 0;
+
+  template <class T>
+  T* take(int64_t n) {
+    T* piece = base ? reinterpret_cast<T*>(base + used) : nullptr;
+    used += rounded_up(n * static_cast<int64_t>(sizeof(T)), 64);
+    return piece;
+  }
+};
+
+inline LayerPlan plan_layer(const Layer& layer, int layer_index, int layer_count, bool pairs_in) {
+  LayerPlan p = {};
+  p.layer = &layer;
+  p.expanded = pairs_rows(layer.act) || layer.complex_weights;
+  p.k = layer.complex_weights ? 2 * layer.fan_in : layer.fan_in;
+  p.rows = pairs_rows(layer.act) ? 2 * layer.fan_out : layer.fan_out;
+  p.fold = folded(layer.act, layer.omega, layer.scale);
+  p.forward = Blocks(p.rows, pairs_rows(layer.act) ? 2 : 1);
+  p.transposed = Blocks(p.k, pairs_in ? 2 : 1);
+  p.params = {layer.omega, layer.scale};
+  (void)layer_index, (void)layer_count;
+  return p;
+}
+
+// A tile's activations should stay in the second-level cache and still be long enough for the weight gradient,
+// whose sums are read and written once a tile.
+inline int tile_points(const Plan& plan, int64_t floats_per_point) {
+  constexpr int64_t budget = 3 << 19, least = 96, most = 384;
+  int64_t points = budget / (floats_per_point * 4) / PW * PW;
+  points = larger(least, smaller(most, points));
+  const int64_t share = (plan.job->n + plan.job->threads - 1) / plan.job->threads;
+  return static_cast<int>(smaller(points, rounded_up(larger(share, 1), PW)));
+}
+
+// Lays out everything that `job` needs; called with a counting cursor first, then with the memory.
+inline Plan lay_out(Job& job, Cursor& cursor) {
+  Plan plan = {};
+  plan.job = &job;
+  plan.count = job.layer_count;
+  plan.trains = job.pass != Pass::forward;
+  LayerPlan* layers = cursor.take<LayerPlan>(plan.count);
+  plan.threads = cursor.take<ThreadPlan>(job.threads);
+  int64_t widest = job.layers[0].fan_in, saved = job.layers[0].fan_in, widest_k = 0;
+  for (int l = 0; l < plan.count; l++) {
+    const LayerPlan p = plan_layer(job.layers[l], l, plan.count, l > 0 && pairs_rows(job.layers[l - 1].act));
+    if (layers) layers[l] = p;
+    if (p.layer->d_w || p.layer->d_b) plan.wants_weights = true;
+    widest = larger(widest, p.rows);
+    widest_k = larger(widest_k, p.k);
+    saved += p.rows * (saves(p.layer->act) ? 2 : 1);
+  }
+  plan.layers = layers;
+  plan.tile = tile_points(plan, plan.trains ? saved + 2 * widest : 2 * widest);
+  for (int l = 0; l < plan.count; l++) {
+    LayerPlan p = plan_layer(job.layers[l], l, plan.count, l > 0 && pairs_rows(job.layers[l - 1].act));
+    const int64_t size = static_cast<int64_t>(p.rows) * p.k;
+    float* matrix = p.expanded ? cursor.take<float>(size) : nullptr;
+    float* packed = cursor.take<float>(size);
+    float* packed_t = plan.trains ? cursor.take<float>(size) : nullptr;
+    float* bias = p.layer->b ? cursor.take<float>(p.rows) : nullptr;
+    if (layers) layers[l].matrix = matrix, layers[l].packed = packed, layers[l].packed_t = packed_t, layers[l].bias = bias;
+  }
+  for (int t = 0; t < job.threads; t++) {
+    ThreadPlan thread = {};
+    thread.h = cursor.take<float*>(plan.count);
+    thread.c = cursor.take<float*>(plan.count);
+    thread.d_matrix = cursor.take<float*>(plan.count);
+    thread.d_bias = cursor.take<float*>(plan.count);
+    thread.x = cursor.take<float>(static_cast<int64_t>(job.layers[0].fan_in) * plan.tile);
+    for (int i = 0; i < 2; i++) thread.d[i] = cursor.take<float>(widest * plan.tile);
+    thread.ht = plan.trains ? cursor.take<float>(static_cast<int64_t>(plan.tile) * PW) : nullptr;
+    for (int l = 0; l < plan.count; l++) {
+      const LayerPlan p = plan_layer(job.layers[l], l, plan.count, false);
+      const int64_t size = static_cast<int64_t>(p.rows) * plan.tile;
+      // Inference needs two layers at a time: it alternates between the cotangents' buffers.
+      float* h = plan.trains ? cursor.take<float>(size) : thread.d[l & 1];
+      float* c = plan.trains && saves(p.layer->act) ? cursor.take<float>(size) : nullptr;
+      float* d_matrix = plan.trains && p.layer->d_w ? cursor.take<float>(gradient_size(p.rows, p.k)) : nullptr;
+      float* d_bias = plan.trains && p.layer->d_b ? cursor.take<float>(p.rows) : nullptr;
+      if (thread.h) thread.h[l] = h, thread.c[l] = c, thread.d_matrix[l] = d_matrix, thread.d_bias[l] = d_bias;
+    }
+    if (plan.threads) plan.threads[t] = thread;
+  }
+  return plan;
+}
+
+// Writes the real matrix of a complex or Gabor layer.
+inline void expand(const LayerPlan& p) {
+  const Layer& layer = *p.layer;
+  const bool pairs = pairs_rows(layer.act);
+  for (int o = 0; o < layer.fan_out; o++) {
+    float* re = p.matrix + static_cast<int64_t>(pairs ? 2 * o : o) * p.k;
+    float* im = pairs ? re + p.k : nullptr;
+    for (int i = 0; i < layer.fan_in; i++) {
+      const int64_t at = static_cast<int64_t>(o) * layer.fan_in + i;
+      if (layer.complex_weights) {
+        re[2 * i] = layer.w[2 * at];
+        re[2 * i + 1] = -layer.w[2 * at + 1];
+        if (im) im[2 * i] = layer.w[2 * at + 1], im[2 * i + 1] = layer.w[2 * at];
+      } else {
+        re[i] = layer.w[at];
+        im[i] = 0.0f;
+      }
+    }
+  }
+}
+
+// Packs blocks of every layer's matrix; thread t of `threads` takes every threads-th block.
+inline void pack(const Plan& plan, int t) {
+  const int threads = plan.job->threads;
+  int turn = 0;
+  for (int l = 0; l < plan.count; l++) {
+    const LayerPlan& p = plan.layers[l];
+    const float* e = p.expanded ? p.matrix : p.layer->w;
+    const int64_t k = p.k, rows = p.rows;
+    for (int b = 0; b < p.forward.count; b++) {
+      if (turn++ % threads != t) continue;
+      const int r0 = p.forward.start(b), r = p.forward.size(b);
+      float* to = p.packed + r0 * k;
+      for (int64_t i = 0; i < k; i++)
+        for (int j = 0; j < r; j++) to[i * r + j] = e[(r0 + j) * k + i] * p.fold;
+    }
+    if (!p.packed_t) continue;
+    for (int b = 0; b < p.transposed.count; b++) {
+      if (turn++ % threads != t) continue;
+      const int i0 = p.transposed.start(b), n = p.transposed.size(b);
+      float* to = p.packed_t + i0 * rows;
+      for (int64_t o = 0; o < rows; o++)
+        for (int j = 0; j < n; j++) to[o * n + j] = e[o * k + i0 + j] * p.fold;
+    }
+  }
+}
+
+inline void pack_bias(const LayerPlan& p) {
+  if (!p.bias) return;
+  const Layer& layer = *p.layer;
+  for (int o = 0; o < layer.fan_out; o++) {
+    if (!p.expanded) {
+      p.bias[o] = layer.b[o] * p.fold;
+    } else if (pairs_rows(layer.act)) {
+      p.bias[2 * o] = layer.complex_weights ? layer.b[2 * o] : layer.b[o];
+      p.bias[2 * o + 1] = layer.complex_weights ? layer.b[2 * o + 1] : 0.0f;
+    } else {
+      p.bias[o] = layer.b[2 * o];
+    }
+  }
+}
+
+// Sums the threads' gradients of layer l in the order of the threads, rows [first, last), to the layer's own
+// gradient or, where expanded, to p.matrix.
+inline void reduce(const Plan& plan, int l, int first, int last) {
+  const LayerPlan& p = plan.layers[l];
+  if (!p.layer->d_w) return;
+  const bool dots = by_dots(p.rows, p.k);
+  for (int r = first; r < last; r++) {
+    float* to = (p.expanded ? p.matrix : p.layer->d_w) + static_cast<int64_t>(r) * p.k;
+    for (int j = 0; j < p.k;) {
+      const int width = dots ? p.k : column_width(p.k, j) * VL;
+      const int64_t from = dots ? static_cast<int64_t>(r) * p.k : static_cast<int64_t>(j) * p.rows + static_cast<int64_t>(r) * width;
+      const int n = static_cast<int>(smaller(width, p.k - j));
+      for (int i = 0; i < n; i++) {
+        float s = plan.threads[0].d_matrix[l][from + i];
+        for (int t = 1; t < plan.job->threads; t++) s += plan.threads[t].d_matrix[l][from + i];
+        to[j + i] = s * p.fold;
+      }
+      j += width;
+    }
+  }
+}
+
+// The gradient of a complex or Gabor layer's weight from that of its real matrix: the inverse of `expand`.
+inline void fold_back(const LayerPlan& p) {
+  const Layer& layer = *p.layer;
+  const bool pairs = pairs_rows(layer.act);
+  for (int o = 0; o < layer.fan_out; o++) {
+    const float* re = p.matrix + static_cast<int64_t>(pairs ? 2 * o : o) * p.k;
+    const float* im = pairs ? re + p.k : nullptr;
+    for (int i = 0; i < layer.fan_in; i++) {
+      const int64_t at = static_cast<int64_t>(o) * layer.fan_in + i;
+      if (layer.complex_weights) {
+        layer.d_w[2 * at] = im ? re[2 * i] + im[2 * i + 1] : re[2 * i];
+        layer.d_w[2 * at + 1] = im ? im[2 * i] - re[2 * i + 1] : -re[2 * i + 1];
+      } else {
+        layer.d_w[at] = re[i];
+      }
+    }
+  }
+}
+
+inline void reduce_bias(const Plan& plan, int l) {
+  const LayerPlan& p = plan.layers[l];
+  const Layer& layer = *p.layer;
+  if (!layer.d_b) return;
+  const int stride = pairs_rows(layer.act) ? 2 : 1;
+  for (int o = 0; o < layer.fan_out; o++)
+    for (int part = 0; part < (layer.complex_weights ? 2 : 1); part++) {
+      float s = 0;  // a last complex layer's imaginary bias does not reach the output
+      if (part < stride)
+        for (int t = 0; t < plan.job->threads; t++) s += plan.threads[t].d_bias[l][stride * o + part];
+      layer.d_b[layer.complex_weights ? 2 * o + part : o] = s * p.fold;
+    }
+}
+
+}  // namespace fastsnf::FASTSNF_VARIANT

@@ -1,0 +1,202 @@
+// The engine for one instruction set: a tile of points goes through the whole network, forward and backward,
+// without leaving the core's cache. Compiled once per instruction set, FASTSNF_VARIANT naming it.
+#include "plan.h"
+
+namespace fastsnf::FASTSNF_VARIANT {
+namespace {
+
+// [points, rows] -> panels. Lanes beyond the last point repeat it (inputs) or are 0 (cotangents).
+void load_panels(const float* from, int rows, int points, int panels, bool repeat, float* to) {
+  for (int p = 0; p < panels; p++)
+    for (int m = 0; m < PW; m++) {
+      const int point = p * PW + m;
+      const bool there = point < points;
+      const float* row = from + static_cast<int64_t>(there ? point : points - 1) * rows;
+      float* lane = to + static_cast<int64_t>(p) * rows * PW + m;
+      for (int r = 0; r < rows; r++) lane[r * PW] = there || repeat ? row[r] : 0.0f;
+    }
+}
+
+void store_panels(const float* from, int rows, int points, float* to) {
+  for (int point = 0; point < points; point++) {
+    const float* lane = from + static_cast<int64_t>(point / PW) * rows * PW + point % PW;
+    for (int r = 0; r < rows; r++) to[static_cast<int64_t>(point) * rows + r] = lane[r * PW];
+  }
+}
+
+// d = gradient_scale * w * (out - target); returns the sum of w * (out - target)^2. Where w is 0 the target
+// may be anything, also NaN.
+double residuals(const Plan& plan, const float* out, int rows, int64_t first, int points, int panels, float* d) {
+  const Job& job = *plan.job;
+  double loss = 0;
+  for (int p = 0; p < panels; p++)
+    for (int m = 0; m < PW; m++) {
+      const int64_t point = first + p * PW + m;
+      const bool there = p * PW + m < points;
+      const float w = !there ? 0.0f : job.sample_weight ? job.sample_weight[point] : 1.0f;
+      const int64_t lane = static_cast<int64_t>(p) * rows * PW + m;
+      for (int r = 0; r < rows; r++) {
+        const float e = w != 0.0f ? out[lane + r * PW] - job.target[point * rows + r] : 0.0f;
+        d[lane + r * PW] = plan.gradient_scale * w * e;
+        loss += static_cast<double>(w) * e * e;
+      }
+    }
+  return loss;
+}
+
+void add_gradients(const LayerPlan& p, ThreadPlan& t, int l, const float* h, const float* d, int points, int panels) {
+  if (float* acc = t.d_matrix[l]) {
+    if (p.k <= FEW)
+      add_dots(h, p.k, d, p.rows, panels, acc, 1, p.k);
+    else if (p.rows <= FEW)
+      add_dots(d, p.rows, h, p.k, panels, acc, p.k, 1);
+    else
+      add_outer(d, p.rows, h, p.k, points, panels, t.ht, acc);
+  }
+  if (t.d_bias[l]) add_row_sums(d, p.rows, panels, t.d_bias[l]);
+}
+
+const float* forward_tile(const Plan& plan, ThreadPlan& t, int panels) {
+  const float* in = t.x;
+  for (int l = 0; l < plan.count; l++) {
+    const LayerPlan& p = plan.layers[l];
+    Epilogue epilogue;
+    epilogue.forward = forward_of(p.layer->act);
+    epilogue.params = p.params;
+    epilogue.c = t.c[l];
+    multiply(p.forward, p.packed, p.bias, in, p.k, panels, t.h[l], epilogue);
+    in = t.h[l];
+  }
+  return in;
+}
+
+// Takes the cotangent of the output in t.d[0] back to the inputs, adding up gradients; returns d_x's panels.
+const float* backward_tile(const Plan& plan, ThreadPlan& t, int points, int panels) {
+  const Job& job = *plan.job;
+  float *d = t.d[0], *next = t.d[1];
+  const int last = plan.count - 1;
+  if (BackwardBlock f = backward_of(plan.layers[last].layer->act))
+    f(plan.layers[last].params, d, t.h[last], t.c[last], plan.layers[last].rows * PW * panels);
+  for (int l = last; l >= 0; l--) {
+    const LayerPlan& p = plan.layers[l];
+    add_gradients(p, t, l, l ? t.h[l - 1] : t.x, d, points, panels);
+    if (l == 0 && !job.d_x) break;
+    Epilogue epilogue;
+    if (l > 0) {
+      epilogue.backward = backward_of(plan.layers[l - 1].layer->act);
+      epilogue.params = plan.layers[l - 1].params;
+      epilogue.h = t.h[l - 1];
+      epilogue.c = t.c[l - 1];
+    }
+    multiply(p.transposed, p.packed_t, nullptr, d, p.rows, panels, next, epilogue);
+    float* swap = d;
+    d = next;
+    next = swap;
+  }
+  return d;
+}
+
+void tile(const Plan& plan, ThreadPlan& t, int64_t first, int points) {
+  const Job& job = *plan.job;
+  const int inputs = job.layers[0].fan_in, outputs = job.layers[plan.count - 1].fan_out;
+  const int panels = (points + PW - 1) / PW;
+  load_panels(job.x + first * inputs, inputs, points, panels, true, t.x);
+  const float* out = forward_tile(plan, t, panels);
+  if (job.pass == Pass::forward) return store_panels(out, outputs, points, job.out + first * outputs);
+  if (job.pass == Pass::mse)
+    t.loss += residuals(plan, out, outputs, first, points, panels, t.d[0]);
+  else
+    load_panels(job.d_out + first * outputs, outputs, points, panels, false, t.d[0]);
+  const float* d_x = backward_tile(plan, t, points, panels);
+  if (job.d_x) store_panels(d_x, inputs, points, job.d_x + first * inputs);
+}
+
+void pack_task(void* context, int thread) { pack(*static_cast<Plan*>(context), thread); }
+
+// Thread t takes a contiguous run of tiles, so that results depend on the thread count alone.
+void tiles_task(void* context, int thread) {
+  const Plan& plan = *static_cast<Plan*>(context);
+  const FlushDenormals flush;
+  ThreadPlan& t = plan.threads[thread];
+  for (int l = 0; l < plan.count; l++) {
+    const LayerPlan& p = plan.layers[l];
+    if (t.d_matrix[l]) __builtin_memset(t.d_matrix[l], 0, static_cast<size_t>(gradient_size(p.rows, p.k)) * 4);
+    if (t.d_bias[l]) __builtin_memset(t.d_bias[l], 0, static_cast<size_t>(p.rows) * 4);
+  }
+  t.loss = 0;
+  const int64_t n = plan.job->n, tiles = (n + plan.tile - 1) / plan.tile, threads = plan.job->threads;
+  for (int64_t i = tiles * thread / threads; i < tiles * (thread + 1) / threads; i++) {
+    const int64_t first = i * plan.tile;
+    tile(plan, t, first, static_cast<int>(smaller(plan.tile, n - first)));
+  }
+}
+
+void reduce_task(void* context, int thread) {
+  const Plan& plan = *static_cast<Plan*>(context);
+  const int64_t threads = plan.job->threads;
+  for (int l = 0; l < plan.count; l++) {
+    const int64_t rows = plan.layers[l].rows;
+    reduce(plan, l, static_cast<int>(rows * thread / threads), static_cast<int>(rows * (thread + 1) / threads));
+  }
+}
+
+double total_weight(const Job& job) {
+  if (!job.sample_weight) return static_cast<double>(job.n);
+  double s = 0;
+  for (int64_t i = 0; i < job.n; i++) s += job.sample_weight[i];
+  return s;
+}
+
+void run(Job& job) {
+  job.threads = static_cast<int>(larger(1, smaller(job.threads, (job.n + PW - 1) / PW)));
+  Cursor count{nullptr};
+  lay_out(job, count);
+  Workspace workspace;
+  Cursor cursor{workspace.reserve(count.used)};
+  Plan plan = lay_out(job, cursor);
+  const double weight = job.pass == Pass::mse ? total_weight(job) * job.layers[plan.count - 1].fan_out : 0.0;
+  plan.gradient_scale = weight > 0 ? static_cast<float>(2.0 / weight) : 0.0f;
+  for (int l = 0; l < plan.count; l++) {
+    if (plan.layers[l].expanded) expand(plan.layers[l]);
+    pack_bias(plan.layers[l]);
+  }
+  parallel(job.threads, pack_task, &plan);
+  parallel(job.threads, tiles_task, &plan);
+  if (job.pass == Pass::forward) return;
+  if (plan.wants_weights) parallel(job.threads, reduce_task, &plan);
+  for (int l = 0; l < plan.count; l++) {
+    if (plan.layers[l].expanded && plan.layers[l].layer->d_w) fold_back(plan.layers[l]);
+    reduce_bias(plan, l);
+  }
+  double loss = 0;
+  for (int t = 0; t < job.threads; t++) loss += plan.threads[t].loss;
+  job.loss = weight > 0 ? loss / weight : 0.0;
+}
+
+// Independent multiply-adds, as many as hide the instruction's latency: what one thread can do at best.
+int64_t fma_loop(int64_t iterations) {
+  constexpr int chains = 12;
+  V a[chains];
+#pragma GCC unroll 12
+  for (int i = 0; i < chains; i++) a[i] = set(1.0f + static_cast<float>(i));
+  V x = set(0.999f), y = set(1e-3f);
+  for (int64_t k = 0; k < iterations; k++) {
+#pragma GCC unroll 12
+    for (int i = 0; i < chains; i++) a[i] = fma(a[i], x, y);
+  }
+  V total = {};
+#pragma GCC unroll 12
+  for (int i = 0; i < chains; i++) total += a[i];
+  volatile float sink = sum(total);
+  (void)sink;
+  return iterations * chains * VL * 2;
+}
+
+}  // namespace
+
+#define FASTSNF_TEXT(x) FASTSNF_TEXT_(x)
+#define FASTSNF_TEXT_(x) #x
+extern const Variant self;
+const Variant self = {FASTSNF_TEXT(FASTSNF_VARIANT), VL, run, fma_loop};
+
+}  // namespace fastsnf::FASTSNF_VARIANT
