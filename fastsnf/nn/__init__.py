@@ -1,0 +1,14 @@
+"""Fields as ordinary `torch.nn` modules: parameters live here and nowhere lower.
+
+`SNF` is the field, `Siren` the original module's interface on it, `accelerate` takes over the parameters of a
+network that already exists, and `init` holds the initializers.
+"""
+
+from fastsnf.nn import init
+from fastsnf.nn.accelerate import Accelerated, accelerate
+from fastsnf.nn.field import FIELDS, Field, from_config
+from fastsnf.nn.layer import Layer
+from fastsnf.nn.siren import Siren
+from fastsnf.nn.snf import SNF
+
+__all__ = ["FIELDS", "SNF", "Accelerated", "Field", "Layer", "Siren", "accelerate", "from_config", "init"]

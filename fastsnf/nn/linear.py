@@ -1,0 +1,59 @@
+"""The linear layers of a field, before any initializer wrote their parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from fastsnf.errors import InputError
+from fastsnf.spec import FieldSpec
+
+COMPLEX = {torch.float32: torch.complex64, torch.float64: torch.complex128}
+"""The real dtypes that a field may have, and the dtype of a complex field's weights after the first."""
+
+Device = torch.device | str | None
+
+
+def linear_chain(
+    spec: FieldSpec,
+    widths: Sequence[int],
+    *,
+    bias: bool | Sequence[bool] = True,
+    device: Device = None,
+    dtype: torch.dtype | None = None,
+) -> list[nn.Linear]:
+    """Return the linear layers ``widths[l] -> widths[l + 1]`` of a field, their parameters not yet written.
+
+    No random generator is read. `bias` is for all layers or has one entry a layer.
+
+    Raises:
+        InputError: for a dtype other than float32 and float64.
+    """
+    real = torch.get_default_dtype() if dtype is None else dtype
+    if real not in COMPLEX:
+        raise InputError(f"expected dtype to be torch.float32 or torch.float64; got {real}")
+    place = torch.get_default_device() if device is None else device
+    biases = [bias] * spec.layers if isinstance(bias, bool) else bias
+    return [
+        nn.utils.skip_init(
+            nn.Linear,
+            widths[layer],
+            widths[layer + 1],
+            bias=biases[layer],
+            device=place,
+            dtype=COMPLEX[real] if spec.complex_weights(layer) else real,
+        )
+        for layer in range(spec.layers)
+    ]
+
+
+def check_sizes(*, hidden_layers: object, **widths: object) -> None:
+    """Raise `InputError` unless widths are integers of 1 or more and `hidden_layers` one of 0 or more."""
+    for what, size, least in [
+        ("hidden_layers", hidden_layers, 0),
+        *((what, size, 1) for what, size in widths.items()),
+    ]:
+        if isinstance(size, bool) or not isinstance(size, int) or size < least:
+            raise InputError(f"expected {what} to be an integer of {least} or more; got {size!r}")

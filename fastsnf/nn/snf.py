@@ -1,0 +1,115 @@
+"""`SNF`: the field, with every activation."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+import torch
+
+from fastsnf.errors import InputError, unknown
+from fastsnf.nn.field import Field
+from fastsnf.nn.init import BiasInit, default_initializer, initialize_, initializer_name
+from fastsnf.nn.linear import Device, check_sizes, linear_chain
+from fastsnf.spec import ACTIVATIONS, Activation, FieldSpec
+
+
+class SNF(Field):
+    """A sinusoidal neural field, or one with another activation: [..., in_features] -> [..., out_features].
+
+    Args:
+        in_features: coordinate dimensions D.
+        out_features: output channels C.
+        hidden_features: width F; in a `Gabor` field the number of complex features.
+        hidden_layers: hidden layers L after the first, as in SIREN: L + 2 linear layers.
+        activation: a name (``"sine"``, ``"gaussian"``, ...) or a spec (``Sine(30.0)``).
+        first_activation: another activation for the first layer, a name or a spec.
+        first_omega: omega of the first layer where `activation` is a name; None for the spec's own default.
+        hidden_omega: omega of the layers after the first, likewise.
+        scale: scale of every layer, likewise.
+        init: an initializer's name; None takes weight scaling for sine and FINER, and PyTorch's default for
+            the others, as the papers that compare them do.
+        alpha: the factor of weight scaling; other initializers do not read it.
+        bias: whether the layers have biases.
+        bias_init: ``"default"`` (PyTorch's uniform in +-1/sqrt(fan_in)), ``"zero"``, ``"like-weights"`` or a
+            number.
+        generator: the source of the initial parameters; None for torch's global one.
+        device, dtype: of the parameters; float32 or float64, and the complex dtype of the same precision
+            after the first layer of a `Gabor` field.
+
+    Raises:
+        InputError: for sizes, names or combinations that do not exist.
+    """
+
+    name = "snf"
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        hidden_features: int = 256,
+        hidden_layers: int = 3,
+        *,
+        activation: Activation | str = "sine",
+        first_activation: Activation | str | None = None,
+        first_omega: float | None = None,
+        hidden_omega: float | None = None,
+        scale: float | None = None,
+        init: str | None = None,
+        alpha: float = 2.37,
+        bias: bool = True,
+        bias_init: BiasInit = "default",
+        generator: torch.Generator | None = None,
+        device: Device = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        sizes = {"in_features": in_features, "out_features": out_features, "hidden_features": hidden_features}
+        check_sizes(**sizes, hidden_layers=hidden_layers)
+        hidden = _activation(activation, "hidden_omega", hidden_omega, scale)
+        first = _activation(
+            activation if first_activation is None else first_activation, "first_omega", first_omega, scale
+        )
+        spec = FieldSpec.mlp(hidden, hidden_layers, first=first)
+        widths = [in_features, *[hidden_features] * (hidden_layers + 1), out_features]
+        super().__init__(spec, linear_chain(spec, widths, bias=bias, device=device, dtype=dtype))
+        self._hidden = hidden
+        chosen = default_initializer(spec) if init is None else initializer_name(init)
+        self._config = {
+            **sizes,
+            "hidden_layers": hidden_layers,
+            "activation": hidden.to_dict(),
+            "first_activation": first.to_dict(),
+            "init": chosen,
+            "alpha": alpha,
+            "bias": bias,
+            "bias_init": bias_init,
+        }
+        initialize_(self, chosen, alpha=alpha, bias_init=bias_init, generator=generator)
+
+    @property
+    def hidden_activation(self) -> Activation:
+        """The activation of the hidden layers, whether there are any or not."""
+        return self._hidden
+
+    def config(self) -> dict[str, Any]:
+        """Return the constructor's arguments, JSON-able; `from_config` reads them back."""
+        return {**self._config, "dtype": self._dtype_name()}
+
+
+def _activation(
+    given: Activation | str, omega_name: str, omega: float | None, scale: float | None
+) -> Activation:
+    """Return the activation that a name with its omega and scale, or a spec, stands for."""
+    values = {"omega": omega, "scale": scale}
+    if isinstance(given, str):
+        cls = ACTIVATIONS.get(given)
+        if cls is None:
+            raise unknown("the activation", given, ACTIVATIONS)
+        taken = {field.name: values[field.name] for field in fields(cls)}
+        return cls(**{name: value for name, value in taken.items() if value is not None})
+    if not isinstance(given, Activation):
+        raise InputError(f"expected the activation to be a name or a spec such as Sine(30.0); got {given!r}")
+    for name, value in ((omega_name, omega), ("scale", scale)):
+        if value is not None:
+            raise InputError(f"expected {name} inside the spec; got {given} and {name}={value}: drop one")
+    return given
