@@ -150,6 +150,16 @@ def test_sinc_stays_in_range(u: float, omega: float) -> None:
     assert abs(float(activations.second(Sinc(omega), v))) <= omega**2 / 3.0 * (1.0 + 1e-12)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_sinc_far_out(dtype: torch.dtype) -> None:
+    """No power of a large argument overflows into the derivatives of the branch that is taken."""
+    u = torch.tensor([-1e30, -1e6, 1e3, 1e15], dtype=dtype, requires_grad=True)
+    first = derivative(activations.value(Sinc(2.0), u), u)
+    second = derivative(first, u)
+    for grad in (first, second, derivative(second, u)):
+        assert bool((grad.abs() <= 8.0 / (2.0 * u.abs())).all())
+
+
 def wire(u: Tensor, act: Gabor) -> Tensor:
     """The complex wavelet as WIRE's paper writes it."""
     return torch.exp(1j * act.omega * u - (act.scale * u).abs().square())
