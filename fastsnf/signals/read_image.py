@@ -64,7 +64,8 @@ def read_picture(path: str | os.PathLike[str], max_pixels: int = MAX_PIXELS) -> 
 
     8-bit samples come out as uint8, 16-bit ones (gray or colour) as uint16, 32-bit float TIFF as float32 in
     [0, 1]. One bit becomes 0 or 255; palettes and CMYK become RGB by Pillow's conversion. Alpha and
-    transparent colours become weights; 16-bit colours premultiplied by alpha come out as uint8. Of several frames or pages the first is read, and the picture says so.
+    transparent colours become weights; 16-bit colours premultiplied by alpha come out as uint8. Of several
+    frames or pages the first is read, and the picture says so.
 
     Args:
         path: a regular file; its content decides the format.
