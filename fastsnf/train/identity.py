@@ -1,0 +1,85 @@
+"""What makes two fits the same run: everything that the weights after a step depend on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from torch import Tensor
+
+from fastsnf.errors import InputError
+from fastsnf.signals.signal import Signal
+from fastsnf.train.config import FitConfig, describe
+from fastsnf.train.schedule import parse_schedule
+from fastsnf.train.stopping import StopRule
+
+DIGEST_POINTS = 1 << 20
+"""Points of a signal that its digest reads at most, evenly spread."""
+
+
+def identity_of(
+    config: FitConfig,
+    stop: StopRule,
+    signal: Signal,
+    field: dict[str, Any],
+    batch: int,
+    place: dict[str, str],
+) -> dict[str, Any]:
+    """Return the JSON-able identity of a run.
+
+    Args:
+        config, stop: its settings.
+        signal: its data.
+        field: the description of its field.
+        batch: points a step.
+        place: engine, device and precision.
+
+    Stop rules are part of it only where the schedule depends on the end, so that a run with a constant rate
+    can go on beyond its first budget. What is recorded, and how often, is never part of it.
+    """
+    identity = {
+        "optimizer": describe(config.optimizer),
+        "lr": None if callable(config.optimizer) else config.base_lr,
+        "schedule": config.schedule_text,
+        "loss": describe(config.loss),
+        "batch_size": batch,
+        "seed": config.seed,
+        "holdout": config.holdout,
+        **place,
+        "field": field,
+        "signal": digest(signal),
+    }
+    if parse_schedule(config.schedule_text).needs_horizon:
+        identity["steps"] = stop.max_steps
+        identity["time_limit"] = stop.time_limit if stop.max_steps is None else None
+    return json.loads(json.dumps(identity))
+
+
+def check_same(given: dict[str, Any], stored: dict[str, Any], run: str) -> None:
+    """Raise `InputError`, naming every difference, unless a run may go on as `given`."""
+    names = [name for name in {**stored, **given} if given.get(name) != stored.get(name)]
+    if names:
+        rows = "; ".join(
+            f"{name}: {_short(stored.get(name))}, got {_short(given.get(name))}" for name in names
+        )
+        raise InputError(
+            f"expected the settings of the run in {run}; {rows}: resume with those, or choose another folder"
+        )
+
+
+def digest(signal: Signal) -> str:
+    """Return a SHA-256 of a signal's shape, values and weights, of at most `DIGEST_POINTS` of its points."""
+    stride = -(-signal.size // DIGEST_POINTS)
+    parts: list[Tensor] = [signal.values[::stride]]
+    if signal.weights is not None:
+        parts.append(signal.weights[::stride])
+    hasher = hashlib.sha256(json.dumps([list(signal.shape), signal.kind, len(parts)]).encode())
+    for part in parts:
+        hasher.update(part.detach().cpu().contiguous().numpy().tobytes())
+    return hasher.hexdigest()
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

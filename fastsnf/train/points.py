@@ -1,0 +1,102 @@
+"""Which points of a signal are trained on, which are held out, and their batches on the device."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from fastsnf.errors import InputError
+from fastsnf.signals.signal import CACHED_POINTS, Signal
+
+
+class Points:
+    """A subset of a signal's points, ready for training.
+
+    Up to `CACHED_POINTS` the subset lies gathered on the device, so that a batch is one gather or a view;
+    larger signals are read batch by batch through `Signal.batch`.
+
+    Args:
+        signal: what is fitted.
+        mask: bool [N], or None for every point.
+        device, dtype: of the batches, the field's.
+    """
+
+    def __init__(self, signal: Signal, mask: Tensor | None, device: torch.device, dtype: torch.dtype) -> None:
+        self._signal = signal
+        self._device, self._dtype = device, dtype
+        self._subset = None if mask is None else mask.nonzero().squeeze(1)
+        self.count = signal.size if self._subset is None else len(self._subset)
+        self._resident: tuple[Tensor, Tensor, Tensor | None] | None = None
+        if signal.size <= CACHED_POINTS:
+            x, y, w = self._read(slice(0, self.count))
+            alike = w is None or bool((w == 1).all())
+            self._resident = (x.contiguous(), y.contiguous(), None if alike else w)
+
+    def batch(self, index: Tensor | slice) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Return (x [B, D], y [B, C], w [B] or None) of the subset's points `index`."""
+        if self._resident is None:
+            return self._read(index)
+        x, y, w = self._resident
+        if isinstance(index, slice):
+            return x[index], y[index], None if w is None else w[index]
+        select = torch.index_select
+        return select(x, 0, index), select(y, 0, index), None if w is None else select(w, 0, index)
+
+    def _read(self, index: Tensor | slice) -> tuple[Tensor, Tensor, Tensor | None]:
+        if self._subset is not None:
+            index = self._subset[index if isinstance(index, slice) else index.to("cpu")]
+        elif isinstance(index, Tensor):
+            index = index.to("cpu")
+        x, y, w = self._signal.batch(index)
+        return self._move(x), self._move(y), None if w is None else self._move(w)
+
+    def _move(self, tensor: Tensor) -> Tensor:
+        return tensor.to(self._device, self._dtype)
+
+
+def known(signal: Signal) -> Tensor | None:
+    """Return the mask [N] of the points that are there (weight above 0), or None when all are."""
+    if signal.weights is None:
+        return None
+    mask = signal.weights > 0
+    return None if bool(mask.all()) else mask
+
+
+def split(signal: Signal, holdout: int | None) -> tuple[Tensor | None, Tensor | None]:
+    """Return the masks [N] of the training points and of the held-out points.
+
+    Args:
+        signal: what is fitted; points of weight 0 are in neither mask.
+        holdout: K trains on every K-th point of each axis; None holds nothing out (its mask is None).
+
+    Raises:
+        InputError: when nothing is left on one of the two sides.
+    """
+    there = known(signal)
+    if holdout is None:
+        return there, None
+    lattice = torch.zeros(signal.shape, dtype=torch.bool)
+    lattice[tuple(slice(None, None, holdout) for _ in signal.shape)] = True
+    train = lattice.reshape(-1)
+    held = ~train
+    if there is not None:
+        train, held = train & there, held & there
+    if not train.any() or not held.any():
+        raise InputError(
+            f"expected points to train on and points to hold out; got holdout={holdout} for a signal of "
+            f"{list(signal.shape)} points, which leaves {int(train.sum())} and {int(held.sum())}"
+        )
+    return train, held
+
+
+def check_values(signal: Signal, mask: Tensor | None) -> None:
+    """Raise `InputError` unless every value that is trained on is finite."""
+    finite = signal.values.isfinite().all(dim=1)
+    bad = ~finite if mask is None else ~finite & mask
+    count = int(bad.sum())
+    if count:
+        first = [int(i) for i in torch.unravel_index(bad.nonzero()[0, 0], signal.shape)]
+        raise InputError(
+            f"expected finite values; got NaN or infinity at {count} of {signal.size} points, the first at "
+            f"{first}: give those points weight 0"
+        )

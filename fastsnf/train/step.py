@@ -1,0 +1,115 @@
+"""One training step: the loss of a batch, the gradients in ``param.grad``, the optimizer's update."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from fastsnf import ops
+from fastsnf.errors import InputError
+from fastsnf.nn import FIELDS, Field
+from fastsnf.nn.layer import has_hooks
+from fastsnf.train.config import FitConfig
+from fastsnf.train.evaluate import values_at
+from fastsnf.train.losses import make_loss, mse, outputs_of, to_values
+from fastsnf.train.metrics import psnr_of
+from fastsnf.train.optimizers import make_optimizer
+
+
+class Step:
+    """Loss, gradients and update of one batch after another.
+
+    The MSE of a plain field takes `ops.mse_value_and_grad`, a single pass over the points that keeps no
+    activation. Any other loss, and a field with parameters of its own beside its layers, goes through
+    autograd.
+
+    Args:
+        field: what is trained.
+        optimizer: over its trainable parameters.
+        config: its loss.
+    """
+
+    def __init__(self, field: Field, optimizer: Optimizer, config: FitConfig) -> None:
+        self._field = field
+        self._loss = make_loss(config.loss)
+        self._outputs = outputs_of(config.loss)
+        self._out: Tensor | None = None
+        self.optimizer = optimizer
+        self.single_pass = config.loss == "mse" and _is_plain(field)
+
+    def __call__(self, x: Tensor, y: Tensor, w: Tensor | None = None) -> Tensor:
+        """Update the field once and return the loss before it (0-d); arguments as `gradients`."""
+        loss = self.gradients(x, y, w)
+        self.optimizer.step()
+        return loss
+
+    def gradients(self, x: Tensor, y: Tensor, w: Tensor | None = None) -> Tensor:
+        """Fill in the gradients of the loss at x [B, D], y [B, C], w [B] or None; return it, 0-d."""
+        if self.single_pass:
+            return self._one_pass(x, y, w)
+        with torch.enable_grad():
+            self.optimizer.zero_grad(set_to_none=True)
+            out = values_at(self._field, x)
+            loss = self._loss(out, y, w)
+            loss.backward()  # type: ignore[no-untyped-call]  # torch does not annotate it
+        self._out = out.detach()
+        return loss.detach()
+
+    def batch_psnr(self, loss: float, y: Tensor, w: Tensor | None) -> float:
+        """Return the PSNR of the last batch before its update; free for the MSE, else from its outputs."""
+        if self._out is not None:
+            loss = float(mse(to_values(self._out, self._outputs), y, w))
+        return psnr_of(loss)
+
+    def _one_pass(self, x: Tensor, y: Tensor, w: Tensor | None) -> Tensor:
+        weights, biases = self._field.layer_tensors()
+        with torch.no_grad():
+            loss, d_weights, d_biases = ops.mse_value_and_grad(
+                x, y, weights, biases, spec=self._field.spec, sample_weight=w
+            )
+        for tensors, gradients in ((weights, d_weights), (biases, d_biases)):
+            for tensor, gradient in zip(tensors, gradients, strict=True):
+                if tensor is not None and tensor.requires_grad:
+                    tensor.grad = gradient
+        return loss
+
+
+def make_step(field: Field, config: FitConfig | None = None) -> Step:
+    """Return the step that `fastsnf.fit` takes, with a new optimizer and without a schedule."""
+    config = config or FitConfig()
+    return Step(field, make_optimizer(config, trainable(field)), config)
+
+
+def trainable(field: Field) -> list[nn.Parameter]:
+    """Return the parameters of a field that are trained.
+
+    Raises:
+        InputError: when all of them are frozen.
+    """
+    parameters = [parameter for parameter in field.parameters() if parameter.requires_grad]
+    if not parameters:
+        raise InputError(
+            "expected a field with trainable parameters; got all frozen: call requires_grad_() on it"
+        )
+    return parameters
+
+
+def _is_plain(field: Field) -> bool:
+    """Whether the layers are all there is: one op computes the field, and nothing else sees it or its
+    gradients.
+
+    That excludes a subclass with a forward of its own, hooks on the field or on a parameter, and a parameter
+    that is shared by two layers or is in none.
+    """
+    if FIELDS.get(field.name) is not type(field) or has_hooks(field) or not field.fused:
+        return False
+    weights, biases = field.layer_tensors()
+    tensors = [tensor for tensor in (*weights, *biases) if tensor is not None]
+    watched = any(tensor._backward_hooks or tensor._post_accumulate_grad_hooks for tensor in tensors)
+    ids = {id(tensor) for tensor in tensors}
+    return (
+        not watched
+        and len(ids) == len(tensors)
+        and ids == {id(parameter) for parameter in field.parameters()}
+    )
