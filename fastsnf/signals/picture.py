@@ -144,13 +144,13 @@ def resized(picture: Picture, size: tuple[int, int], squeeze: bool = False) -> P
         return picture
     if picture.weights is None:
         return replace(picture, samples=_quantised(_resize(picture.samples, size, box), picture))
-    weights = np.clip(_resize(picture.weights[:, :, None], size, box), 0, 1)
+    weights = _resize(picture.weights[:, :, None], size, box)
     weighted = _resize(picture.samples * picture.weights[:, :, None], size, box)
     plain = _resize(picture.samples.astype(np.float32), size, box)
     # Below half of an 8-bit step of alpha the quotient is noise: such a pixel is not there.
     seen = weights >= 0.5 / 255
-    weights = np.where(seen, weights, 0)
     samples = np.where(seen, weighted / np.where(seen, weights, 1), plain)
+    weights = np.where(seen, np.minimum(weights, 1), 0)
     unweighted = replace(picture, samples=_quantised(samples, picture), weights=None)
     return with_weights(unweighted, weights[:, :, 0])
 

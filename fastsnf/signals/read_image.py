@@ -43,6 +43,8 @@ _GRAY_ALPHA_16 = "LA;16B"  # PNG only; its four bytes a pixel are read at once, 
 # TIFF tags: bits of each channel, photometric interpretation (0: white is zero), planar configuration.
 _BITS, _PHOTOMETRIC, _PLANAR = 258, 262, 284
 
+_PNG_END = b"\xaeB`\x82"  # the checksum of the empty last chunk
+
 # Values of the EXIF orientation tag (0x0112) and the transposition that undoes each.
 _ORIENTATION = 0x0112
 _UPRIGHT = {
@@ -143,7 +145,9 @@ class _Reader:
         source = f"{image.format} {image.mode}"
         many = bool(getattr(image, "is_animated", False))
         if image.format == "PNG":
-            image.verify()  # every chunk's checksum; decoding alone skips them
+            image.verify()  # every chunk's checksum, but for the last; decoding alone skips them
+            if self.file.read(4) != _PNG_END:
+                raise OSError("truncated PNG file")
             image = self.header()
         self.refuse_planes(image)
         white_is_zero = image.format == "TIFF" and image.tag_v2.get(_PHOTOMETRIC) == 0

@@ -1,4 +1,4 @@
-"""Picture files made without the code under test: 16-bit PNG chunk by chunk, TIFF by tifffile, others by Pillow."""
+"""Picture files made without the code under test: PNG chunk by chunk, TIFF by tifffile, others by Pillow."""
 
 from __future__ import annotations
 

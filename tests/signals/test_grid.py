@@ -71,7 +71,9 @@ def test_holdout_takes_every_kth_point_of_each_axis(shape: tuple[int, ...], ever
     assert train.dtype == test.dtype == torch.int64
 
 
-@pytest.mark.parametrize(("shape", "every"), [((4, 4), 1), ((4, 4), 0), ((4, 4), 2.0), ((1, 1), 2), ((0,), 2)])
+@pytest.mark.parametrize(
+    ("shape", "every"), [((4, 4), 1), ((4, 4), 0), ((4, 4), 2.0), ((1, 1), 2), ((0,), 2)]
+)
 def test_holdout_that_leaves_nothing_is_refused(shape: tuple[int, ...], every: int) -> None:
     with pytest.raises(InputError, match="expected"):
         holdout_split(shape, every)

@@ -48,7 +48,7 @@ def test_png_of_8_and_16_bits(tmp_path: Path, dtype: str, channels: int) -> None
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
-@pytest.mark.parametrize("compression", [None, "zlib", "lzw"])
+@pytest.mark.parametrize("compression", [None, "zlib"])
 @pytest.mark.parametrize("channels", [1, 3, 4])
 @pytest.mark.parametrize("dtype", ["uint8", "uint16"])
 def test_tiff_of_8_and_16_bits(
@@ -151,8 +151,7 @@ def test_the_colour_that_png_declares_transparent(tmp_path: Path, dtype: str, ch
 
 def test_jpeg_gray_rgb_and_cmyk_are_what_pillow_decodes(tmp_path: Path) -> None:
     for mode, channels in (("L", 1), ("RGB", 3), ("CMYK", 4)):
-        shape = (H, W, channels) if channels > 1 else (H, W)
-        data = encoded(PIL.Image.fromarray(noise(shape), mode=None if mode != "CMYK" else mode), "JPEG")
+        data = encoded(PIL.Image.frombytes(mode, (W, H), noise((H, W, channels)).tobytes()), "JPEG")
         image = opened(tmp_path, data, f"{mode}.jpg")
         reference = PIL.Image.open(tmp_path / f"{mode}.jpg")
         decoded = np.asarray(reference.convert("RGB") if mode == "CMYK" else reference)

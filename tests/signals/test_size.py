@@ -19,7 +19,8 @@ def test_sizes_are_width_by_height(given_size: object, expected: tuple[int, int]
 
 
 @pytest.mark.parametrize(
-    "wrong", ["", "512", "0x5", "5x0", "-5x5", "5x5x5", "axb", "5.5x5", "1e3x2", (5,), (5, 0), (5.0, 5), (True, 5), 5]
+    "wrong",
+    ["", "512", "0x5", "5x0", "-5x5", "5x5x5", "axb", "5.5x5", "1e3x2", (5,), (5, 0), (5.0, 5), (True, 5), 5],
 )
 def test_sizes_that_are_none_say_what_one_looks_like(wrong: object) -> None:
     with pytest.raises(InputError, match="512x384"):
