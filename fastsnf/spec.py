@@ -7,8 +7,9 @@ and of files alike.
 
 from __future__ import annotations
 
+import json
 import math
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, ClassVar
 
 from fastsnf.errors import InputError, unknown
@@ -22,13 +23,15 @@ class Activation:
     is_complex: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
+        for parameter in fields(self):
+            value = getattr(self, parameter.name)
             if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-                raise InputError(f"expected {self.name} {field.name} to be a finite number; got {value!r}")
+                raise InputError(
+                    f"expected {self.name} {parameter.name} to be a finite number; got {value!r}"
+                )
             if value <= 0:
-                raise InputError(f"expected {self.name} {field.name} to be positive; got {value!r}")
-            object.__setattr__(self, field.name, float(value))
+                raise InputError(f"expected {self.name} {parameter.name} to be positive; got {value!r}")
+            object.__setattr__(self, parameter.name, float(value))
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-able description that `activation_from_dict` reads back."""
@@ -130,7 +133,7 @@ def make_activation(name: str, *, omega: float = 30.0, scale: float = 10.0) -> A
     if cls is None:
         raise unknown("the activation", name, ACTIVATIONS)
     given = {"omega": omega, "scale": scale}
-    return cls(**{field.name: given[field.name] for field in fields(cls)})
+    return cls(**{parameter.name: given[parameter.name] for parameter in fields(cls)})
 
 
 def activation_from_dict(data: dict[str, Any]) -> Activation:
@@ -152,8 +155,11 @@ class FieldSpec:
     """
 
     activations: tuple[Activation, ...]
+    key: str = field(init=False, repr=False, compare=False)
+    """The spec as a string, which custom operators take; `from_key` reads it back."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "key", json.dumps([act.to_dict() for act in self.activations]))
         if not self.activations:
             raise InputError("expected at least one layer; got none")
         hidden = self.activations[:-1]
@@ -165,7 +171,12 @@ class FieldSpec:
 
     @classmethod
     def mlp(
-        cls, hidden: Activation, hidden_layers: int, *, first: Activation | None = None, last: Activation | None = None
+        cls,
+        hidden: Activation,
+        hidden_layers: int,
+        *,
+        first: Activation | None = None,
+        last: Activation | None = None,
     ) -> FieldSpec:
         """Return the spec of a first layer, `hidden_layers` hidden layers after it and an output layer."""
         if hidden_layers < 0:
@@ -189,6 +200,11 @@ class FieldSpec:
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-able description that `from_dict` reads back."""
         return {"activations": [act.to_dict() for act in self.activations]}
+
+    @classmethod
+    def from_key(cls, key: str) -> FieldSpec:
+        """Return the spec whose `key` this is."""
+        return cls.from_dict({"activations": json.loads(key)})
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> FieldSpec:

@@ -43,7 +43,10 @@ def _load() -> tuple[ModuleType | None, str]:
         from fastsnf import _native
     except ImportError as error:
         cause = NOT_BUILT.read_text().strip() if NOT_BUILT.exists() else str(error)
-        return None, f"the C++ extension is not built ({cause}); install a C++17 compiler and reinstall fastsnf"
+        return (
+            None,
+            f"the C++ extension is not built ({cause}); install a C++17 compiler and reinstall fastsnf",
+        )
     try:
         _native.variant("")
     except ValueError as error:
@@ -63,10 +66,10 @@ def module() -> ModuleType:
     return native
 
 
-def unavailable() -> list[str]:
-    """Return why the engine cannot run on this machine, nothing when it can."""
-    native, cause = _load()
-    return [cause] if native is None else []
+@torch.compiler.assume_constant_result
+def missing() -> str:
+    """Return why the engine cannot run on this machine, an empty string when it can."""
+    return _load()[1]
 
 
 def variants() -> list[str]:
@@ -98,7 +101,7 @@ def detail() -> str:
 
 def reasons(device: str, dtype: torch.dtype, shapes: Sequence[tuple[int, ...]]) -> list[str]:
     """Return why the engine cannot take a call on `device` with weights of `shapes`, nothing when it can."""
-    why = unavailable()
+    why = [missing()] if missing() else []
     if device != "cpu":
         why.append(f"tensors are on {device}, it runs on the CPU")
     if dtype != torch.float32:
@@ -113,7 +116,9 @@ def forward(x: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor | None
     """Return the field's output [N, C] at x [N, D]."""
     x, layers, _kept = _prepare(x, weights, biases, spec)
     out = x.new_empty(x.shape[0], weights[-1].shape[0])
-    module().forward(_variant.get(), layers, x.shape[0], x.data_ptr(), out.data_ptr(), torch.get_num_threads())
+    module().forward(
+        _variant.get(), layers, x.shape[0], x.data_ptr(), out.data_ptr(), torch.get_num_threads()
+    )
     return out
 
 

@@ -5,11 +5,12 @@
 """
 
 from fastsnf.ops.dispatch import chosen, engine_names, engines_report, explain, use_engine
-from fastsnf.ops.field import field, linear_act
+from fastsnf.ops.field import activate, field, linear_act
 from fastsnf.ops.mse import MseResult, mse_value_and_grad
 
 __all__ = [
     "MseResult",
+    "activate",
     "chosen",
     "engine_names",
     "engines_report",

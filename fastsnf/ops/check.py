@@ -14,7 +14,9 @@ REAL_DTYPES = (torch.float32, torch.float64)
 COMPLEX_OF = {torch.float32: torch.complex64, torch.float64: torch.complex128}
 
 
-def check_field(x: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor | None], spec: FieldSpec) -> None:
+def check_field(
+    x: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor | None], spec: FieldSpec
+) -> None:
     """Raise `InputError` unless the parameters fit the spec, each other and `x`."""
     if len(weights) != spec.layers or len(biases) != spec.layers:
         raise InputError(
@@ -23,14 +25,20 @@ def check_field(x: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor | 
         )
     dtype = weights[0].dtype
     if dtype not in REAL_DTYPES:
-        raise InputError(f"expected weights of float32 or float64; got {dtype}: convert the field with .to(torch.float32)")
+        raise InputError(
+            f"expected weights of float32 or float64; got {dtype}: convert the field with .to(torch.float32)"
+        )
     if x.dim() == 0:
         raise InputError("expected x of shape [..., in_features]; got a 0-d tensor")
     if x.dtype != dtype:
-        raise InputError(f"expected x of the weights' dtype {dtype}; got {x.dtype}: convert it with x.to({dtype})")
+        raise InputError(
+            f"expected x of the weights' dtype {dtype}; got {x.dtype}: convert it with x.to({dtype})"
+        )
     fan_in = x.shape[-1]
     for layer, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
-        _check_layer(layer, weight, bias, fan_in, COMPLEX_OF[dtype] if spec.complex_weights(layer) else dtype, x.device)
+        _check_layer(
+            layer, weight, bias, fan_in, COMPLEX_OF[dtype] if spec.complex_weights(layer) else dtype, x.device
+        )
         fan_in = weight.shape[0]
 
 
@@ -64,7 +72,9 @@ def check_targets(x: Tensor, target: Tensor, fan_out: int, sample_weight: Tensor
     if target.shape != (*x.shape[:-1], fan_out):
         raise InputError(f"expected targets of shape {[*x.shape[:-1], fan_out]}; got {list(target.shape)}")
     if sample_weight is not None and sample_weight.shape != x.shape[:-1]:
-        raise InputError(f"expected sample weights of shape {list(x.shape[:-1])}; got {list(sample_weight.shape)}")
+        raise InputError(
+            f"expected sample weights of shape {list(x.shape[:-1])}; got {list(sample_weight.shape)}"
+        )
     for what, tensor in (("targets", target), ("sample weights", sample_weight)):
         if tensor is None:
             continue

@@ -7,12 +7,12 @@ with all of its reasons.
 from __future__ import annotations
 
 import contextlib
-import contextvars
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from fastsnf.engines import native
 from fastsnf.errors import EngineError, unknown
@@ -28,7 +28,9 @@ LATER = {
 }
 """Engines whose names are known and that this version does not have."""
 
-_selected: contextvars.ContextVar[str] = contextvars.ContextVar("fastsnf_engine", default=AUTO)
+_selected = (
+    AUTO  # a plain global, which torch.compile can read and guard; a context variable breaks its graphs
+)
 
 
 def engine_names() -> tuple[str, ...]:
@@ -38,17 +40,18 @@ def engine_names() -> tuple[str, ...]:
 
 @contextlib.contextmanager
 def use_engine(name: str) -> Iterator[None]:
-    """Make `name` the engine of every call inside the block that says ``engine="auto"``.
+    """Make `name` the engine of every call inside the block that says ``engine="auto"``, in every thread.
 
     Raises:
         InputError: for a name that is not an engine's.
     """
+    global _selected
     _check_name(name)
-    token = _selected.set(name)
+    before, _selected = _selected, name
     try:
         yield
     finally:
-        _selected.reset(token)
+        _selected = before
 
 
 def explain(
@@ -59,7 +62,12 @@ def explain(
 
 
 def chosen(
-    x: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor | None], *, spec: FieldSpec, engine: str = AUTO
+    x: Tensor,
+    weights: Sequence[Tensor],
+    biases: Sequence[Tensor | None],
+    *,
+    spec: FieldSpec,
+    engine: str = AUTO,
 ) -> str:
     """Return the name of the engine that this call takes.
 
@@ -73,7 +81,7 @@ def choose(engine: str, x: Tensor, weights: Sequence[Tensor], spec: FieldSpec) -
     """Return the engine for a call, `use_engine`'s when `engine` is ``auto``."""
     _check_name(engine)
     if engine == AUTO:
-        engine = _selected.get()
+        engine = _selected
     if engine == AUTO:
         return "native" if not reasons("native", x, weights, spec) else "reference"
     why = reasons(engine, x, weights, spec)
@@ -84,11 +92,24 @@ def choose(engine: str, x: Tensor, weights: Sequence[Tensor], spec: FieldSpec) -
 
 def reasons(engine: str, x: Tensor, weights: Sequence[Tensor], spec: FieldSpec) -> list[str]:
     """Return why `engine` cannot take a call."""
-    if engine == "native":
-        return native.reasons(x.device.type, x.dtype, [tuple(w.shape) for w in weights])
     if engine == "reference":
         return []
-    return [LATER[engine]]
+    if engine in LATER:
+        return [LATER[engine]]
+    why = native.reasons(x.device.type, x.dtype, [tuple(w.shape) for w in weights])
+    if _plain_operations_needed():
+        why.append("torch.func transforms, forward-mode autograd and torch.export take plain operations")
+    return why
+
+
+def _plain_operations_needed() -> bool:
+    # A custom op has no rule for these: grad would raise, and jvp return tangents of zero without a word. An
+    # exported program must run where fastsnf is not installed.
+    return (
+        torch._C._are_functorch_transforms_active()
+        or forward_ad._current_level >= 0
+        or torch.compiler.is_exporting()
+    )
 
 
 def engines_report() -> list[dict[str, Any]]:
@@ -96,7 +117,7 @@ def engines_report() -> list[dict[str, Any]]:
     rows = []
     for name in (*ENGINES, *LATER):
         if name == "native":
-            why, detail = native.unavailable(), native.detail()
+            why, detail = [native.missing()] if native.missing() else [], native.detail()
         elif name == "reference":
             why, detail = [], f"plain PyTorch {torch.__version__}"
         else:

@@ -1,4 +1,4 @@
-"""`field` and `linear_act`: a whole field and one layer, differentiable, on the engine that fits."""
+"""`field`, `linear_act` and `activate`: differentiable to any order, on the engine that fits the call."""
 
 from __future__ import annotations
 
@@ -7,18 +7,63 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from fastsnf import reference
+from fastsnf.errors import InputError
 from fastsnf.ops.check import check_field
-from fastsnf.ops.dispatch import choose
+from fastsnf.ops.dispatch import AUTO, choose
+from fastsnf.ops.registration import field_fwd, flatten
 from fastsnf.spec import Activation, FieldSpec
 
 
 def field(
-    x: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor | None], *, spec: FieldSpec, engine: str = "auto"
+    x: Tensor,
+    weights: Sequence[Tensor],
+    biases: Sequence[Tensor | None],
+    *,
+    spec: FieldSpec,
+    engine: str = AUTO,
 ) -> Tensor:
+    """Return a field's values [..., C] at x [..., D].
+
+    Args:
+        x: coordinates, float32 or float64, any leading dimensions and strides.
+        weights: one [fan_out, fan_in] a layer, of x's dtype; complex after the first layer of a complex field.
+        biases: one [fan_out] or None a layer.
+        spec: the activation of every layer.
+        engine: ``auto``, or the name of one that must take the call.
+
+    Raises:
+        InputError: when shapes, dtypes or devices do not fit together.
+        EngineError: when a named engine cannot take the call, with every reason.
+    """
     check_field(x, weights, biases, spec)
-    choose(engine, x, weights, spec)
-    return reference.forward(x, weights, biases, spec)
+    chosen = choose(engine, x, weights, spec)
+    if chosen == "reference":
+        return reference.forward(x, weights, biases, spec)
+    params, has_bias = flatten(weights, biases)
+    out = field_fwd(x.reshape(-1, x.shape[-1]), params, spec.key, has_bias, chosen)
+    return out.reshape(*x.shape[:-1], out.shape[-1])
 
 
-def linear_act(x: Tensor, weight: Tensor, bias: Tensor | None, *, activation: Activation, engine: str = "auto") -> Tensor:
-    return reference.linear_act(x, weight, bias, activation)
+def linear_act(
+    x: Tensor, weight: Tensor, bias: Tensor | None, *, activation: Activation, engine: str = AUTO
+) -> Tensor:
+    """Return ``activation(x W^T + b)`` [..., fan_out] for x [..., fan_in].
+
+    A complex layer (a `Gabor`, or one with a complex weight) is fused only inside a whole field; on its own it
+    runs on the reference engine.
+
+    Raises:
+        InputError, EngineError: as `field`.
+    """
+    if activation.is_complex or weight.is_complex():
+        if engine not in (AUTO, "reference"):
+            raise InputError(
+                f"expected a real layer for engine {engine!r}; got a complex one: use engine='auto'"
+            )
+        return reference.linear_act(x, weight, bias, activation)
+    return field(x, [weight], [bias], spec=FieldSpec((activation,)), engine=engine)
+
+
+def activate(u: Tensor, *, activation: Activation) -> Tensor:
+    """Return ``activation(u)``, shaped as u (real or complex), for a pre-activation that is already there."""
+    return reference.activations.value(activation, u)
