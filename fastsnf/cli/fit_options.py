@@ -11,15 +11,25 @@ from typing import Annotated
 
 import tyro
 
-from fastsnf.cli.options import choice, default, integer, number, number_or, picture_size, text, whole_or
+from fastsnf.cli.options import (
+    choice,
+    default,
+    integer,
+    lr_schedule,
+    number,
+    number_or,
+    picture_size,
+    text,
+    whole_or,
+)
 from fastsnf.spec import ACTIVATIONS, Identity
+from fastsnf.train.config import LOSSES, OPTIMIZERS, PRECISIONS, PSNRS
 
 ACTIVATION_NAMES = tuple(name for name in ACTIVATIONS if name != Identity.name)
 KINDS = ("image",)
 INITS = ("weight-scaling", "siren", "default")
 BIAS_INITS = ("default", "zero", "like-weights")
 ENGINES = ("auto", "native", "triton", "cuda", "reference")
-PRECISIONS = ("auto", "fp32", "tf32", "fast")
 
 
 @dataclass(frozen=True)
@@ -79,29 +89,27 @@ class FitOptions:
     hidden_layers: Annotated[int | None, integer("L", 0), default("3")] = None
     """Hidden layers after the first: the field has L + 2 linear layers."""
 
-    optimizer: Annotated[str | None, choice(("adam", "adamw", "sgd")), default("adam")] = None
+    optimizer: Annotated[str | None, choice(OPTIMIZERS), default("adam")] = None
     """Optimizer."""
     lr: Annotated[float | None, number("LR", above=0), default("1e-3; 1e-4 with --batch-size full")] = None
     """Learning rate at the first step."""
-    schedule: Annotated[
-        str | None, text("constant|exponential:F|step:N:F|cosine"), default("cosine; constant when full")
-    ] = None
+    schedule: Annotated[str | None, lr_schedule(), default("cosine; constant when full")] = None
     """How the learning rate changes over the run."""
-    loss: Annotated[str | None, choice(("mse", "bce")), default("mse")] = None
+    loss: Annotated[str | None, choice(LOSSES), default("mse")] = None
     """Loss."""
     batch_size: Annotated[int | str | None, whole_or("full", "N|full"), default("32768")] = None
     """Points a step; full takes the whole signal each step."""
     seed: Annotated[int | None, integer("N", 0), default("0")] = None
     """Seed of the weights and of the batches."""
 
-    device: Annotated[str | None, text("DEVICE"), default("cpu")] = None
+    device: Annotated[str | None, text("DEVICE"), default("auto, cuda when there is one")] = None
     """Where to fit, as torch names it."""
     precision: Annotated[str | None, choice(PRECISIONS), default("auto")] = None
     """Arithmetic of the matrix products; auto follows torch.get_float32_matmul_precision()."""
     engine: Annotated[str | None, choice(ENGINES), default("auto, the fastest that can")] = None
     """Implementation of the field."""
 
-    psnr: Annotated[str | None, choice(("plain", "published")), default("plain")] = None
+    psnr: Annotated[str | None, choice(PSNRS), default("plain")] = None
     """Which PSNR to report; published adds the paper's own variant."""
     json: Annotated[bool, default("")] = False
     """Print the summary as one JSON object on the last line of stdout, and all else on stderr."""

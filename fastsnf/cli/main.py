@@ -33,6 +33,8 @@ OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 class Terminated(KeyboardInterrupt):
     """SIGTERM arrived while no trainer was there to save first."""
 
+    exit_status = 128 + signal.SIGTERM
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `argv` (default: that of the process) and return its exit status."""
@@ -96,8 +98,8 @@ def outcome(error: BaseException) -> tuple[int, str]:
     if isinstance(error, SystemExit):
         return (error.code if isinstance(error.code, int) else 0 if error.code is None else 1), ""
     if isinstance(error, KeyboardInterrupt):
-        number = signal.SIGTERM if isinstance(error, Terminated) else signal.SIGINT
-        return 128 + number, line or "interrupted; nothing was saved"
+        # The trainer's own interruption knows its signal too, and says what it saved.
+        return getattr(error, "exit_status", 128 + signal.SIGINT), line or "interrupted; nothing was saved"
     if isinstance(error, InputError):
         return 2, line
     if isinstance(error, RunError):

@@ -14,6 +14,7 @@ import tyro
 from tyro.constructors import PrimitiveConstructorSpec
 
 from fastsnf.errors import InputError, nearest
+from fastsnf.train.schedule import FORMS, parse_schedule
 
 
 def integer(metavar: str, minimum: int) -> PrimitiveConstructorSpec[Any]:
@@ -63,6 +64,16 @@ def picture_size() -> PrimitiveConstructorSpec[Any]:
         return int(width), int(height)
 
     return _kind("WxH", parse)
+
+
+def lr_schedule() -> PrimitiveConstructorSpec[Any]:
+    """Return the annotation of a learning-rate schedule, checked by the trainer's own parser."""
+
+    def parse(text: str) -> str:
+        parse_schedule(text)
+        return text
+
+    return _kind("|".join(FORMS), parse)
 
 
 def whole_or(word: str, metavar: str) -> PrimitiveConstructorSpec[Any]:

@@ -73,8 +73,16 @@ def option_names(options: type[Any]) -> list[str]:
     >>> option_names(Example)
     ['--batch-size', '--help']
     """
-    fields = dataclasses.fields(options)
-    return [f"--{field.name.rstrip('_').replace('_', '-')}" for field in fields] + ["--help"]
+    return [*(option_name(field.name) for field in dataclasses.fields(options)), "--help"]
+
+
+def option_name(name: str) -> str:
+    """Return the option of a field of a dataclass of options, as the user types it.
+
+    >>> option_name("batch_size"), option_name("from_")
+    ('--batch-size', '--from')
+    """
+    return f"--{name.rstrip('_').replace('_', '-')}"
 
 
 def _metavar(argument: Any) -> str:

@@ -1,0 +1,135 @@
+"""``fastsnf fit``: options in, one call of the trainer, a run folder and a summary out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fastsnf.cli import run_folder
+from fastsnf.cli.fit_options import FitOptions
+from fastsnf.cli.parse import parse
+from fastsnf.errors import InputError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from fastsnf.nn import Field
+    from fastsnf.signals import Signal
+    from fastsnf.train import FitResult
+
+CURVE = "curve.png"
+SSIM_POINTS = 1 << 24
+"""Larger pictures are summarised without SSIM, whose computation holds some ten copies in float64."""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run ``fastsnf fit`` and return its exit status."""
+    options = parse(FitOptions, argv, prog="fastsnf fit")
+    if options.resume:
+        folder = run_folder.resume_folder(options)
+        options = run_folder.merged(options, run_folder.recorded(folder), folder)
+    else:
+        folder = run_folder.new_folder(options)
+    run(options, folder)
+    return 0
+
+
+def run(options: FitOptions, folder: Path) -> None:
+    """Fit as `options` say into `folder` and print how it went.
+
+    Raises:
+        InputError, RunError, fastsnf.train.Interrupted: as `fastsnf.fit`, and for options that do not fit
+            together.
+    """
+    from rich.console import Console
+
+    from fastsnf.cli import fit_setup
+    from fastsnf.cli.progress import Header, Progress
+    from fastsnf.train import Callback, Interrupted, fit
+
+    # stderr belongs to errors, unless stdout belongs to the JSON object.
+    console = Console(stderr=options.json, highlight=False, markup=False, emoji=False)
+    signal = fit_setup.open_signal(options)
+    config = fit_setup.make_config(options)
+    field = _field(options, folder, signal)
+    progress = Progress(console)
+    watchers: list[Callback] = [Header(console, Path(str(options.input)).name)]
+    if not options.no_progress:
+        watchers.append(progress)
+    record = {run_folder.RECORD[1]: run_folder.arguments(options)}
+    try:
+        result = fit(
+            field, signal, config, run=folder, callbacks=watchers, resume=options.resume, record=record
+        )
+    except Interrupted as error:
+        error.args = (f"{error}: fastsnf fit --resume --out {folder}",)
+        raise
+    finally:
+        progress.close()
+    similarity = _ssim(result, signal)
+    drawn = _draw(result, folder, Path(str(options.input)).name, console)
+    for line in report(result, folder, signal, similarity, drawn):
+        console.print(line, soft_wrap=True)
+    if options.json:
+        extra = {} if similarity is None else {"ssim": similarity}
+        print(json.dumps({**result.summary(), **extra}, allow_nan=False))
+
+
+def report(
+    result: FitResult, folder: Path, signal: Signal, similarity: float | None, drawn: bool
+) -> list[str]:
+    """Return the lines that end a fit: how good, how fast, and where everything is."""
+    from fastsnf.cli.progress import clock
+    from fastsnf.train.checkpoint import FIELD_FILE
+
+    quality = [f"PSNR {result.psnr:.2f} dB"]
+    if result.psnr_holdout is not None:
+        quality.append(f"held-out PSNR {result.psnr_holdout:.2f} dB")
+    if result.psnr_published is not None:
+        quality.append(f"published PSNR {result.psnr_published:.2f} dB")
+    if similarity is not None:
+        quality.append(f"SSIM {similarity:.4f}")
+    speed = f"{result.points_per_second / 1e6:.2f} M points/s"
+    return [
+        f"{'result':<12}{', '.join(quality)}; {result.steps:,} steps in {clock(result.seconds)}, {speed}",
+        f"{'picture':<12}{folder / signal.default_name}",
+        *([f"{'curve':<12}{folder / CURVE}"] if drawn else []),
+        f"{'checkpoint':<12}{folder / FIELD_FILE}",
+    ]
+
+
+def _field(options: FitOptions, folder: Path, signal: Signal) -> Field:
+    """Return the field to fit; that of a resumed run comes from its checkpoint, where there is one."""
+    from fastsnf.cli.fit_setup import make_field
+    from fastsnf.train.snapshot import Snapshots
+
+    # The run that --from names may be gone or changed by now: what it gave is in the checkpoint.
+    snapshot = Snapshots(folder).newest() if options.resume and options.from_ is not None else None
+    return make_field(options, signal) if snapshot is None else snapshot.checkpoint().field
+
+
+def _ssim(result: FitResult, signal: Signal) -> float | None:
+    """Return the SSIM of the whole picture, or None where it is not defined or scikit-image is not there."""
+    from fastsnf.train.metrics import ssim
+
+    if signal.kind != "image" or signal.weights is not None or signal.size > SSIM_POINTS:
+        return None
+    shape = (*signal.shape, signal.out_features)
+    try:
+        return ssim(result.values.reshape(shape), signal.values.reshape(shape))
+    except InputError:
+        return None
+
+
+def _draw(result: FitResult, folder: Path, name: str, console: Console) -> bool:
+    """Draw the curve and return whether there is one; without matplotlib the fit is no less done."""
+    from fastsnf.analysis.plots import curve
+
+    try:
+        curve(result.history, folder / CURVE, title=name)
+    except InputError as error:
+        console.print(str(error), soft_wrap=True)
+        return False
+    return True

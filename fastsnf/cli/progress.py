@@ -1,0 +1,182 @@
+"""What the user sees of a fit: a header, then one live line or plain lines."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import TYPE_CHECKING, Any
+
+from fastsnf import ops
+from fastsnf.train import Callback
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.live import Live
+    from rich.table import Table
+
+    from fastsnf.train import FitResult, FitState
+
+REDRAW = 0.1
+"""Seconds between two drawings of the live line."""
+BAR = 24
+"""Characters of the progress bar."""
+PLAIN = 5.0
+"""Seconds between two plain lines, where there is no terminal."""
+
+
+class Header(Callback):
+    """Name signal, field, engine and run folder before the first step."""
+
+    def __init__(self, console: Console, name: str) -> None:
+        self._console, self._name = console, name
+
+    def on_start(self, state: FitState) -> None:
+        """Print the header."""
+        for label, line in header(state, self._name):
+            self._console.print(f"{label:<8}{line}", soft_wrap=True)
+
+
+class Progress(Callback):
+    """Show the latest row of metrics: on a terminal one live line, elsewhere a line every few seconds."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._live: Live | None = None
+        self._start = (0, 0.0)
+        self._due = -math.inf
+        self._previewed = False
+
+    def on_start(self, state: FitState) -> None:
+        """Open the live line; nothing draws it but `on_log`, since a thread would slow the engine's."""
+        from rich.live import Live
+
+        self._start = state.points_seen, state.seconds
+        if self._console.is_terminal:
+            self._live = Live(console=self._console, auto_refresh=False, transient=True)
+            self._live.start()
+
+    def on_log(self, row: dict[str, Any], state: FitState) -> None:
+        """Show where the fit stands, unless that was done a moment ago."""
+        now = time.monotonic()
+        if now < self._due:
+            return
+        self._due = now + (REDRAW if self._live is not None else PLAIN)
+        line = progress_line(state, self._start)
+        if self._live is None:
+            self._console.print(line, soft_wrap=True)
+        else:
+            self._live.update(_bar(line, state), refresh=True)
+
+    def on_preview(self, state: FitState) -> None:
+        """Say once where a viewer can watch."""
+        if state.run is not None and not self._previewed:
+            self._previewed = True
+            picture = state.run / state.signal.default_name
+            self._console.print(
+                f"a first picture is in {picture}, renewed as the fit goes on", soft_wrap=True
+            )
+
+    def on_end(self, result: FitResult) -> None:
+        """Close the live line."""
+        self.close()
+
+    def close(self) -> None:
+        """Give the terminal back, whatever ended the fit."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+
+def header(state: FitState, name: str) -> list[tuple[str, str]]:
+    """Return the labelled lines that say what is fitted, with what, and where."""
+    import torch
+
+    signal, field = state.signal, state.field
+    first, layers = field.spec.activations[0], field.spec.layers
+    hidden = field.spec.activations[layers - 2] if layers > 1 else first
+    shape = " x ".join(map(str, signal.shape))
+    channels = f"{signal.out_features} channel{'s' * (signal.out_features > 1)}"
+    activations = str(first) if first == hidden else f"{first}, then {hidden}"
+    width = field.layer_tensors()[0][0].shape[0]
+    threads = torch.get_num_threads()
+    where = f"cpu, {threads} thread{'s' * (threads > 1)}" if state.device == "cpu" else state.device
+    lines = [
+        ("signal", f"{name}: {signal.kind}, {shape}, {channels}; {state.points:,} points"),
+        ("field", f"{activations}; {layers} linear layers, width {width}, {state.parameters:,} parameters"),
+        ("engine", f"{state.engine} on {where}, {state.precision}{_passed_over(state)}"),
+    ]
+    if state.run is not None:
+        resumed = f", resumed at step {state.step:,}" if state.step else ""
+        lines.append(("run", f"{state.run}{resumed}"))
+    return lines
+
+
+def progress_line(state: FitState, start: tuple[int, float] = (0, 0.0)) -> str:
+    """Return step, loss, PSNR, points a second and time left as one line.
+
+    Args:
+        state: where the fit stands.
+        start: points and seconds that earlier sessions of a resumed run had spent.
+    """
+    steps = f"{state.step:,}" + (f"/{state.max_steps:,}" if state.max_steps is not None else "")
+    parts = [f"step {steps}"]
+    if state.loss is not None:
+        parts.append(f"loss {state.loss:.3e}")
+    if state.psnr is not None and math.isfinite(state.psnr):
+        parts.append(f"PSNR {state.psnr:.2f} dB")
+    seconds = state.seconds - start[1]
+    if seconds > 0:
+        parts.append(f"{(state.points_seen - start[0]) / seconds / 1e6:.2f} M points/s")
+    left = time_left(state)
+    parts.append(f"{clock(state.seconds)} elapsed" + (f", {clock(left)} left" if left is not None else ""))
+    return "  ".join(parts)
+
+
+def time_left(state: FitState) -> float | None:
+    """Return the seconds until the step budget or the time limit ends the fit; None where neither does."""
+    bounds = []
+    if state.max_steps is not None and state.step:
+        bounds.append(state.seconds / state.step * (state.max_steps - state.step))
+    if state.config.time_limit is not None:
+        bounds.append(state.config.time_limit - state.seconds)
+    return max(0.0, min(bounds)) if bounds else None
+
+
+def clock(seconds: float) -> str:
+    """Return a duration for people.
+
+    >>> clock(9.94), clock(75), clock(3723)
+    ('9.9 s', '1:15', '1:02:03')
+    """
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def _bar(line: str, state: FitState) -> Table:
+    """Return a progress bar, where the end is known, with the line beside it."""
+    from rich.progress_bar import ProgressBar
+    from rich.table import Table
+    from rich.text import Text
+
+    row = Table.grid(padding=(0, 1))
+    cells: list[Any] = [Text(line, no_wrap=True, overflow="ellipsis")]
+    left = time_left(state)
+    if left is not None:
+        cells.insert(0, ProgressBar(total=state.seconds + left, completed=state.seconds, width=BAR))
+    row.add_row(*cells)
+    return row
+
+
+def _passed_over(state: FitState) -> str:
+    """Return why engines that `auto` would have taken first cannot take the call, where there are any."""
+    x = state.signal.batch(slice(0, 1))[0].to(next(state.field.parameters()).device)
+    weights, biases = state.field.layer_tensors()
+    reasons = []
+    for engine, why in ops.explain(x, weights, biases, spec=state.field.spec):
+        if engine == state.engine:
+            break
+        reasons.extend([f"{engine}: {'; '.join(why)}"] if why else [])
+    return f" ({', '.join(reasons)})" if reasons else ""
