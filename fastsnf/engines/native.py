@@ -73,7 +73,7 @@ def missing() -> str:
 
 
 def variants() -> list[str]:
-    """Return the instruction sets that run on this processor, the widest first; none without the extension."""
+    """Return the instruction sets that run here, the widest first; none without the extension."""
     native, _ = _load()
     return [] if native is None else [name for name, runs_here, _ in native.variants() if runs_here]
 

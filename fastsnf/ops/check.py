@@ -48,7 +48,8 @@ def _check_layer(
     if weight.dim() != 2 or weight.shape[1] != fan_in:
         source = "x's last dimension" if layer == 0 else f"layer {layer - 1}'s outputs"
         raise InputError(
-            f"expected the weight of layer {layer} to be [fan_out, {fan_in}], as {source}; got {list(weight.shape)}"
+            f"expected the weight of layer {layer} to be [fan_out, {fan_in}], as {source}; "
+            f"got {list(weight.shape)}"
         )
     if weight.shape[0] == 0 or weight.shape[1] == 0:
         raise InputError(f"expected at least one input and output in layer {layer}; got {list(weight.shape)}")
@@ -63,7 +64,8 @@ def _check_layer(
             raise InputError(f"expected the {what} of layer {layer} as {dtype}; got {tensor.dtype}")
         if tensor.device != device:
             raise InputError(
-                f"expected the {what} of layer {layer} on {device}, where x is; got {tensor.device}: move one with .to()"
+                f"expected the {what} of layer {layer} on {device}, where x is; got {tensor.device}: "
+                "move one with .to()"
             )
 
 

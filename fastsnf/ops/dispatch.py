@@ -1,4 +1,4 @@
-"""Choosing an engine: each answers with the reasons why it cannot take a call, and an empty list means it can.
+"""Choosing an engine: each answers with the reasons why it cannot take a call; no reason means it can.
 
 `auto` takes the first engine of `ENGINES`, fastest first, without reasons; a named engine runs or raises
 with all of its reasons.

@@ -26,7 +26,8 @@ def field(
 
     Args:
         x: coordinates, float32 or float64, any leading dimensions and strides.
-        weights: one [fan_out, fan_in] a layer, of x's dtype; complex after the first layer of a complex field.
+        weights: one [fan_out, fan_in] a layer, of x's dtype, or complex after the first layer of a
+            complex field.
         biases: one [fan_out] or None a layer.
         spec: the activation of every layer.
         engine: ``auto``, or the name of one that must take the call.
@@ -49,8 +50,8 @@ def linear_act(
 ) -> Tensor:
     """Return ``activation(x W^T + b)`` [..., fan_out] for x [..., fan_in].
 
-    A complex layer (a `Gabor`, or one with a complex weight) is fused only inside a whole field; on its own it
-    runs on the reference engine.
+    A complex layer (a `Gabor`, or one with a complex weight) is fused only inside a whole field; on its own
+    it runs on the reference engine.
 
     Raises:
         InputError, EngineError: as `field`.
