@@ -120,7 +120,7 @@ def _layer_activation(path: str, node: nn.Module, weight: Tensor) -> Activation:
     if isinstance(getattr(node, "weight", None), Tensor):
         _write(probe, known)
     else:
-        linear = nn.Linear(fan_in, fan_out, dtype=weight.dtype)
+        linear = nn.Linear(fan_in, fan_out, device="meta")  # no draw from the random generator
         _write(linear, known)
         setattr(probe, _linear_path("", node), linear)
 
