@@ -17,6 +17,7 @@ import pytest
 from fastsnf import signals
 from fastsnf.errors import InputError
 from fastsnf.signals import Image
+from fastsnf.signals.native_messages import native_messages
 from fastsnf.signals.read_image import MAX_PIXELS
 from tests.cases import count
 from tests.signals.files import chunk, encoded, noise, png
@@ -111,6 +112,14 @@ def _tiff_that_lies() -> bytes:
     return whole[: width + 8] + struct.pack("<I", 10**9) + whole[width + 12 :]
 
 
+def _tiff_with_a_tile_that_lies() -> bytes:
+    """A tiled TIFF of a few pixels whose only tile says that it is 2^27 pixels long."""
+    height = 2**27
+    tags = {256: W, 257: H, 258: 8, 259: 8, 262: 1, 277: 1, 322: 16, 323: height, 324: 8, 325: 4}
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    return b"II*\0" + struct.pack("<I", 12) + bytes(4) + struct.pack("<H", len(tags)) + entries + bytes(4)
+
+
 BOMBS: dict[str, bytes] = {
     "20,000 x 20,000 bits": _bomb(20_000, 20_000),
     "10,000 x 10,000 bits": _bomb(10_000, 10_000),
@@ -118,6 +127,7 @@ BOMBS: dict[str, bytes] = {
     "one pixel too many": _bomb(MAX_PIXELS + 1, 1),
     "jpeg header": _jpeg_that_lies(),
     "tiff directory": _tiff_that_lies(),
+    "tiff tile": _tiff_with_a_tile_that_lies(),
 }
 
 
@@ -221,6 +231,45 @@ def test_a_read_that_the_system_denies_is_refused(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(Path, "open", denied)
     with pytest.raises(InputError, match="Permission denied"):
         Image.open(path)
+
+
+def test_what_libtiff_prints_becomes_part_of_the_error(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    whole = bytearray(FILES["tiff deflate"])
+    offset = whole.index(b"x\x9c")  # where the compressed pixels begin
+    whole[offset + 2 : offset + 40] = bytes(38)
+    path = tmp_path / "x.tif"
+    path.write_bytes(whole)
+    with pytest.raises(InputError, match="ZIPDecode"):
+        Image.open(path)
+    assert capfd.readouterr().err == ""
+
+
+def test_a_directory_that_pillow_and_libtiff_read_differently_is_refused(tmp_path: Path) -> None:
+    whole = encoded(_smooth(), "TIFF", compression="tiff_adobe_deflate", dpi=(72, 72))
+    entry = struct.pack("<HHI", 282, 5, 1)  # the resolution, which decoding does not need, at an offset
+    place = whole.index(entry) + len(entry)
+    path = tmp_path / "x.tif"
+    path.write_bytes(whole[:place] + struct.pack("<I", 10**8) + whole[place + 4 :])
+    with pytest.raises(InputError, match=r"Corrupt|Truncated"):
+        Image.open(path)
+
+
+def test_messages_of_a_block_that_succeeds_are_passed_on(capfd: pytest.CaptureFixture[str]) -> None:
+    with native_messages() as lines:
+        os.write(2, b"from a library\n")
+    assert lines == []
+    assert capfd.readouterr().err == "from a library\n"
+
+    def fail() -> None:
+        os.write(2, b"one\ntwo\n")
+        raise KeyError
+
+    with pytest.raises(KeyError), native_messages() as lines:
+        fail()
+    assert lines == ["one", "two"]
+    assert capfd.readouterr().err == ""
 
 
 def test_reading_warns_of_nothing(tmp_path: Path) -> None:
