@@ -15,7 +15,7 @@ from fastsnf.nn.compare import compare
 from fastsnf.nn.field import Field, decode
 from fastsnf.nn.init import default_
 from fastsnf.nn.layer import has_hooks
-from fastsnf.nn.linear import COMPLEX, Device, linear_chain
+from fastsnf.nn.linear import COMPLEX, Device, check_sizes, linear_chain
 from fastsnf.nn.pair import PairField
 from fastsnf.nn.recognise import Part, recognise
 from fastsnf.spec import FieldSpec
@@ -49,13 +49,21 @@ class Accelerated(PairField):
     @classmethod
     def from_config(cls, config: dict[str, Any], *, device: Device = None) -> Self:
         """Return a field as `config` describes it, with linear layers of its own in PyTorch's default."""
-        expected = {"spec", "widths", "bias", "return_coords", "dtype"}
-        if set(config) != expected:
-            raise InputError(f"expected the keys {sorted(expected)}; got {sorted(config)}")
-        spec = FieldSpec.from_dict(config["spec"])
-        dtype = decode("dtype", config["dtype"])
-        linears = linear_chain(spec, config["widths"], bias=config["bias"], device=device, dtype=dtype)
-        field = cls(spec, linears, return_coords=config["return_coords"])
+        try:
+            spec = FieldSpec.from_dict(config["spec"])
+            widths, bias = list(config["widths"]), [bool(flag) for flag in config["bias"]]
+            dtype, pair = decode("dtype", config["dtype"]), bool(config["return_coords"])
+        except (KeyError, TypeError, AttributeError) as error:
+            raise InputError(f"expected the description of an accelerated field; {error!r}") from error
+        if (len(widths), len(bias)) != (spec.layers + 1, spec.layers):
+            raise InputError(
+                f"expected {spec.layers + 1} widths and {spec.layers} bias flags; "
+                f"got {len(widths)} and {len(bias)}"
+            )
+        check_sizes(hidden_layers=0, **{f"width {index}": width for index, width in enumerate(widths)})
+        field = cls(
+            spec, linear_chain(spec, widths, bias=bias, device=device, dtype=dtype), return_coords=pair
+        )
         default_(field, generator=torch.Generator())
         return field
 
@@ -98,8 +106,9 @@ def _double(module: nn.Module) -> nn.Module:
     """Return a copy of `module` on the CPU in double precision, real or complex."""
     try:
         double = copy.deepcopy(module)
-    except RuntimeError as error:
-        raise InputError(f"expected a module that can be copied; {type(module).__name__}: {error}") from error
+    except Exception as error:  # the user's code: whatever it raises is why it cannot be copied
+        name, cause = type(module).__name__, f"{type(error).__name__}: {error}"
+        raise InputError(f"expected a module that copy.deepcopy takes; {name} raised {cause}") from error
 
     def convert(tensor: Tensor) -> Tensor:
         if tensor.is_complex():

@@ -48,9 +48,7 @@ def _values(original: nn.Module, x: Tensor) -> tuple[Tensor, bool]:
     name = type(original).__name__
     try:
         result: Any = original(x)
-    except (
-        Exception
-    ) as error:  # the code inside is the user's: whatever it raises is why it cannot be compared
+    except Exception as error:  # the user's code: whatever it raises is why it cannot be compared
         cause = f"{type(error).__name__}: {error}"
         raise InputError(f"expected {name} to take coordinates {list(x.shape)}; it raised {cause}") from error
     is_tuple = isinstance(result, tuple) and len(result) == 2

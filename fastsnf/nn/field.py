@@ -85,6 +85,8 @@ class Field(nn.Module):
         Raises:
             InputError: for another last dimension, dtype or device than the field's.
         """
+        if not isinstance(x, Tensor):
+            raise InputError(f"expected x as a torch.Tensor; got {type(x).__name__}: use torch.as_tensor(x)")
         if x.dim() == 0 or x.shape[-1] != self.in_features:
             raise InputError(f"expected x of shape [..., {self.in_features}]; got {list(x.shape)}")
         kind = x.device.type
@@ -107,11 +109,10 @@ class Field(nn.Module):
     @classmethod
     def from_config(cls, config: dict[str, Any], *, device: Device = None) -> Self:
         """Return a field as `config` describes it, with initial parameters of its own."""
-        arguments: dict[str, Any] = {key: decode(key, value) for key, value in config.items()}
-        arguments |= {"device": device, "generator": torch.Generator()}
         try:
-            return cls(**arguments)
-        except TypeError as error:
+            arguments: dict[str, Any] = {key: decode(key, value) for key, value in config.items()}
+            return cls(**arguments | {"device": device, "generator": torch.Generator()})
+        except (TypeError, AttributeError) as error:
             raise InputError(f"expected the constructor arguments of {cls.__name__}; {error}") from error
 
     def _dtype_name(self) -> str:

@@ -51,7 +51,7 @@ def recognise(module: nn.Module) -> list[Part]:
             continue
         if not parts or parts[-1].activation != Identity():
             raise InputError(
-                f"expected every activation right after a linear layer; got {describe(path, node)} elsewhere"
+                f"expected every activation right after a linear layer; got {_describe(path, node)} elsewhere"
             )
         parts[-1].activation = activation
     if not parts:
@@ -59,7 +59,7 @@ def recognise(module: nn.Module) -> list[Part]:
     return parts
 
 
-def describe(path: str, node: nn.Module) -> str:
+def _describe(path: str, node: nn.Module) -> str:
     """Return the class and place of a part, for messages."""
     return f"{type(node).__name__} at {path!r}" if path else f"{type(node).__name__} (the module itself)"
 
@@ -68,10 +68,10 @@ def _refuse(module: nn.Module) -> None:
     """Raise for parts that change what the network computes from call to call, or that would go unseen."""
     for path, node in module.named_modules():
         if isinstance(node, nn.modules.dropout._DropoutNd) and node.p > 0:
-            raise InputError(f"expected no dropout; got p={node.p} in {describe(path, node)}: set it to 0")
+            raise InputError(f"expected no dropout; got p={node.p} in {_describe(path, node)}: set it to 0")
         if has_hooks(node) and not isinstance(node, nn.Linear):
             raise InputError(
-                f"expected hooks on linear layers only; got some on {describe(path, node)}, "
+                f"expected hooks on linear layers only; got some on {_describe(path, node)}, "
                 "which the fused module does not call: remove them, or add them to what accelerate returns"
             )
 
@@ -148,15 +148,13 @@ def _identify(path: str, node: nn.Module, function: Function, *, complex_input: 
     try:
         with torch.no_grad():
             activation = identify(function, values, complex_input=complex_input)
-    except (
-        Exception
-    ) as error:  # the code inside is the user's: whatever it raises is why it cannot be matched
-        raise InputError(f"cannot probe {describe(path, node)}: {type(error).__name__}: {error}") from error
+    except Exception as error:  # the user's code: whatever it raises is why it cannot be matched
+        raise InputError(f"cannot probe {_describe(path, node)}: {type(error).__name__}: {error}") from error
     if activation is None:
         names = ", ".join(ACTIVATIONS)
         held = ", ".join(f"{value:g}" for value in values) or "none"
         raise InputError(
-            f"expected one of the activations {names}; {describe(path, node)} is none of them "
+            f"expected one of the activations {names}; {_describe(path, node)} is none of them "
             f"with any of the numbers it holds ({held})"
         )
     return activation

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+import numpy
 import pytest
 import torch
 from torch import Tensor, nn
@@ -180,6 +181,13 @@ def test_siren_bounds_are_refused_where_they_mean_nothing(
 ) -> None:
     with pytest.raises(InputError, match="init='default'"):
         initialize(SNF(2, 3, 4, 1, activation=activation))
+
+
+def test_alpha_may_be_any_real_number() -> None:
+    first, second = (
+        make(init="weight-scaling", alpha=a, generator=generator(1)) for a in (2, numpy.float32(2))
+    )
+    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
 
 
 @pytest.mark.parametrize("alpha", [0.0, -1.0, math.nan, math.inf, "2", True])

@@ -159,8 +159,9 @@ def test_inputs_that_require_grad(field: SNF) -> None:
         (torch.zeros(4, 2, dtype=torch.float64), "float32"),
         (torch.zeros(4, 2, dtype=torch.int64), "float32"),
         (torch.zeros(4, 2, device="meta"), "device|on "),
+        ([[0.0, 1.0]], "torch.Tensor; got list"),
     ],
-    ids=["width", "0-d", "float64", "int64", "device"],
+    ids=["width", "0-d", "float64", "int64", "device", "list"],
 )
 def test_wrong_inputs_say_what_was_expected(x: Tensor, message: str) -> None:
     with pytest.raises(InputError, match=message):

@@ -112,8 +112,33 @@ def test_from_config_refuses_what_it_does_not_know() -> None:
         from_config("snf", {**config, "width": 3})
     with pytest.raises(InputError, match="dtype"):
         from_config("snf", {**config, "dtype": "float16"})
-    with pytest.raises(InputError, match="keys"):
-        from_config("accelerated", config)
+    with pytest.raises(InputError, match="constructor arguments"):
+        from_config("snf", {**config, "activation": {"name": "sine", "scale": 1.0}})
+    with pytest.raises(InputError, match="constructor arguments"):
+        from_config("siren", [])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"widths": [2, 3]},
+        {"bias": [True]},
+        {"widths": [2, 8, 0, 3]},
+        {"spec": {}},
+        {"dtype": 3},
+        {"widths": 3},
+    ],
+)
+def test_a_damaged_config_of_an_accelerated_field_is_refused(change: dict[str, object]) -> None:
+    config = accelerate(NotebookSiren(2, 8, 1, 3)).config()
+    assert from_config("accelerated", config).in_features == 2
+    with pytest.raises(InputError):
+        from_config("accelerated", {**config, **change})
+
+
+def test_a_field_on_meta_costs_no_memory() -> None:
+    field = from_config("snf", {**SNF(2, 3).config(), "hidden_features": 10**6}, device="meta")
+    assert all(parameter.is_meta for parameter in field.parameters())
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from numbers import Real
 
 import torch
 
@@ -40,7 +41,7 @@ def weight_scaling_(
     Source: Yeom et al., "Fast Training of Sinusoidal Neural Fields via Scaling Initialization", ICLR 2025,
     Eq. 3.
     """
-    if isinstance(alpha, bool) or not isinstance(alpha, int | float) or not (0 < alpha < math.inf):
+    if isinstance(alpha, bool) or not isinstance(alpha, Real) or not 0 < alpha < math.inf:
         raise InputError(f"expected alpha to be a number above 0; got {alpha!r}")
     return _draw(field, float(alpha), bias_init, generator)
 
