@@ -14,7 +14,7 @@ from fastsnf.train.callbacks import Callback
 from fastsnf.train.diverged import diverged
 from fastsnf.train.evaluate import Evaluation
 from fastsnf.train.interrupt import Interrupt, Interrupted
-from fastsnf.train.optimizers import base_rates, set_rates
+from fastsnf.train.optimizers import set_rates
 from fastsnf.train.pacing import Clock, LogPace, PreviewPace
 from fastsnf.train.points import Points
 from fastsnf.train.run import RunFolder
@@ -37,7 +37,8 @@ class Loop:
     Args:
         state: moved forward step by step.
         step, points, sampler: what an update does, and with which points.
-        schedule, stop: its learning rate, and when to end.
+        rates, schedule: its learning rates, before the schedule, and their factor.
+        stop: when to end.
         evaluate: the field at all points.
         callbacks: called between steps.
         run: where to record; None records nothing.
@@ -51,6 +52,7 @@ class Loop:
         step: Step,
         points: Points,
         sampler: Sampler,
+        rates: Sequence[float],
         schedule: Schedule,
         stop: StopRule,
         evaluate: Evaluate,
@@ -62,7 +64,7 @@ class Loop:
         self._step, self._points, self._sampler = step, points, sampler
         self._schedule, self._stop, self._evaluate = schedule, stop, evaluate
         self._callbacks, self._run, self._description = callbacks, run, description
-        self._rates = base_rates(step.optimizer)
+        self._rates = rates
         self._waits = next(state.field.parameters()).device.type != "cpu"
         self._previews = run is not None or any(
             type(c).on_preview is not Callback.on_preview for c in callbacks

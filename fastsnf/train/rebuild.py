@@ -57,7 +57,11 @@ def restore(tensors: Mapping[str, Tensor], metadata: Mapping[str, Any], *, sourc
     try:
         described = metadata["field"]
         name, config, spec = described["class"], described["config"], described["spec"]
-        # First without memory: a hostile file may describe a field of any size.
+        # First without memory: a hostile file may describe a field of any width and depth.
+        if config.get("hidden_layers", 0) > len(tensors):
+            raise InputError(
+                f"expected a tensor for each of {config['hidden_layers']} layers; got {len(tensors)}"
+            )
         _match(tensors, from_config(name, config, device="meta").state_dict())
         field = from_config(name, config, device="cpu")
         if field.spec.to_dict() != spec:
@@ -65,9 +69,11 @@ def restore(tensors: Mapping[str, Tensor], metadata: Mapping[str, Any], *, sourc
                 f"expected the spec {spec}; got {field.spec.to_dict()} from the same configuration"
             )
         signal, outputs = metadata.get("signal"), metadata["outputs"]
-        if not isinstance(signal, dict | None) or outputs not in (VALUES, LOGITS):
+        if not isinstance(signal, dict | None):
+            raise InputError(f"expected the metadata of a signal; got {signal!r}")
+        if outputs not in (VALUES, LOGITS):
             raise InputError(f"expected outputs to be {VALUES} or {LOGITS}; got {outputs!r}")
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, RuntimeError, OverflowError) as error:
         raise InputError(f"cannot load {source}: {error}") from error
     field.load_state_dict(dict(tensors))
     return Checkpoint(field, signal, outputs)

@@ -21,7 +21,7 @@ from fastsnf.train.evaluate import Evaluation, evaluate, predict
 from fastsnf.train.identity import check_same, identity_of
 from fastsnf.train.loop import Loop
 from fastsnf.train.losses import outputs_of
-from fastsnf.train.optimizers import make_optimizer
+from fastsnf.train.optimizers import base_rates, make_optimizer
 from fastsnf.train.placement import resolve_device, resolve_precision
 from fastsnf.train.points import Points, check_values, split
 from fastsnf.train.rebuild import describe_field
@@ -105,6 +105,7 @@ class _Job:
         self.stop = StopRule.of(config, self.sampler.steps_per_epoch)
         self.step = Step(field, make_optimizer(config, parameters), config)
         self.outputs = outputs_of(config.loss)
+        self.rates = base_rates(self.step.optimizer)  # before a checkpoint brings those of its step
         weights, biases = field.layer_tensors()
         x = self.points.batch(slice(0, 1))[0]
         engine = ops.chosen(x, weights, biases, spec=field.spec)
@@ -147,6 +148,7 @@ class _Job:
             step=self.step,
             points=self.points,
             sampler=self.sampler,
+            rates=self.rates,
             schedule=self.schedule,
             stop=self.stop,
             evaluate=self._evaluate,
