@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from fastsnf.errors import InputError, RunError
+
+WRONG_PLACE = frozenset(
+    (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG)
+)
+"""What the system says when the request is at fault; anything else is the disk's failure."""
 
 
 @contextlib.contextmanager
@@ -31,12 +37,12 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
         finally:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError) as cause:
-        raise InputError(
-            f"expected a place that can be written; got {str(path)!r}: {cause.strerror}; choose another"
-        ) from cause
     except OSError as cause:
         reason = cause.strerror or str(cause)
+        if cause.errno in WRONG_PLACE:
+            raise InputError(
+                f"expected a place that can be written; got {str(path)!r}: {reason}; choose another"
+            ) from cause
         raise RunError(
             f"expected to write {str(path)!r}; got: {reason}; free some space or choose another disk"
         ) from cause

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -156,7 +157,7 @@ def test_another_resolution_can_be_written(tmp_path: Path) -> None:
             image.write(wrong, (4, 5), tmp_path / "x.png")
 
 
-@pytest.mark.parametrize("name", ["x.bmp", "x", "x.wav", "missing/x.png", "folder.png"])
+@pytest.mark.parametrize("name", ["x.bmp", "x", "x.wav", "missing/x.png", "folder.png", "x" * 300 + ".png"])
 def test_places_that_cannot_be_written_are_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "folder.png").mkdir()
     image = Image.from_array(noise((2, 3)))
@@ -169,6 +170,22 @@ def test_a_picture_too_wide_for_jpeg_is_refused(tmp_path: Path) -> None:
     image = Image((1, 70_000), 1)
     with pytest.raises((InputError, RunError), match="expected"):
         image.write(torch.zeros(70_000, 1), image.shape, tmp_path / "x.jpg")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("code", [errno.EROFS, errno.EACCES, errno.EIO, errno.ENOSPC])
+def test_a_failing_disk_is_told_from_a_wrong_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    image = Image.from_array(noise((2, 3)))
+
+    def fail(*_: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "fsync", fail)
+    expected = InputError if code in (errno.EROFS, errno.EACCES) else RunError
+    with pytest.raises(expected, match=os.strerror(code)):
+        image.write(image.values, image.shape, tmp_path / "x.png")
     assert not list(tmp_path.iterdir())
 
 
