@@ -9,15 +9,18 @@ import argparse
 import json
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks import cases, memory, tables
+from benchmarks import cases, machine, memory, tables, time_to_psnr
 from benchmarks.cases import Case
+from benchmarks.child import INSTALLED, KEPT
 from benchmarks.record import Records
 from benchmarks.sides import COMPILED, EAGER, FASTSNF
-from benchmarks.worker import INSTALLED, KEPT, Job, in_child
+from benchmarks.time_to_psnr import Settings
+from benchmarks.worker import Job, in_child
 
 ROUNDS = 5
 INSTALLED_ROUNDS = 3
@@ -25,6 +28,8 @@ QUICK_ROUNDS = 3
 QUICK_POINTS = 4_096
 RESULTS = Path(__file__).resolve().parent / "results"
 TABLES = "tables.md"
+
+Task = tuple[str, Callable[[], dict[str, Any]]]
 
 
 def jobs(case: Case, quick: bool) -> Iterator[Job]:
@@ -37,53 +42,44 @@ def jobs(case: Case, quick: bool) -> Iterator[Job]:
         yield Job(case.name, (FASTSNF, EAGER), INSTALLED, INSTALLED_ROUNDS, warmup=1, points=points)
 
 
-def speed_records(suite: str, quick: bool) -> Iterator[dict[str, Any]]:
-    """Measure the cases of a suite; a forced instruction set that this machine lacks is left out and said."""
-    from benchmarks import machine
-
+def speed_tasks(suite: str, quick: bool) -> Iterator[Task]:
+    """Yield the cases of a suite; an instruction set that this machine lacks is left out, and said."""
     for case in cases.SUITES[suite]:
         if case.variant is not None and case.variant not in machine.variants():
             say(f"{case.name}: this machine has no {case.variant}: left out")
             continue
         for job in jobs(case, quick):
-            say(f"{case.name}, allocator {job.allocator} ...")
-            yield in_child(job, case.variant)
+            yield f"{case.name}, allocator {job.allocator}", partial(in_child, job)
 
 
-def memory_records(quick: bool) -> Iterator[dict[str, Any]]:
-    """Measure the peak memory of both sides, eager's where it fits."""
-    from benchmarks import machine
-
+def memory_tasks(quick: bool) -> Iterator[Task]:
+    """Yield the peak memory of both sides, eager's where it fits."""
     points = QUICK_POINTS if quick else cases.MEMORY_POINTS
-    say("memory ...")
-    yield memory.in_child(FASTSNF, points)
+    yield f"memory, {FASTSNF}", partial(memory.in_child, FASTSNF, points)
     layers = cases.HIDDEN_LAYERS + 1
     if memory.fits_eager(points, cases.MEMORY_WIDTH, layers, machine.available_memory()):
-        yield memory.in_child(EAGER, points)
+        yield f"memory, {EAGER}", partial(memory.in_child, EAGER, points)
     else:
         say("memory: eager's step does not fit this machine's memory: left out")
 
 
-def psnr_records(quick: bool) -> Iterator[dict[str, Any]]:
-    """Measure the time to a PSNR on a photograph."""
-    from benchmarks import time_to_psnr
-    from benchmarks.time_to_psnr import Settings
-
+def psnr_tasks(quick: bool) -> Iterator[Task]:
+    """Yield the arms of the time to a PSNR on a photograph."""
     settings = Settings(size=32, width=64, limit_s=5.0) if quick else Settings()
     for side, init in time_to_psnr.ARMS:
-        say(f"time to {settings.target_db:g} dB, {side}, {init} ...")
-        yield time_to_psnr.measure(side, init, settings)
+        name = f"time to {settings.target_db:g} dB, {side}, {init}"
+        yield name, partial(time_to_psnr.in_child, side, init, settings)
 
 
-def measure(suite: str, quick: bool) -> Iterator[dict[str, Any]]:
-    """Yield every record of a suite."""
+def tasks(suite: str, quick: bool) -> Iterator[Task]:
+    """Yield what a suite measures: a name, and a call that returns the record."""
     for name in cases.SUITES:
         if suite in (name, "all"):
-            yield from speed_records(name, quick)
+            yield from speed_tasks(name, quick)
     if suite in ("memory", "all"):
-        yield from memory_records(quick)
+        yield from memory_tasks(quick)
     if suite in ("time-to-psnr", "all"):
-        yield from psnr_records(quick)
+        yield from psnr_tasks(quick)
 
 
 def say(message: str) -> None:
@@ -92,7 +88,7 @@ def say(message: str) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the suites asked for; exit status 1 when a case fails its gate or its process."""
+    """Run the suites asked for; exit status 1 when a case failed its gate or its process."""
     arguments = sys.argv[1:] if argv is None else list(argv)
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=(__doc__ or "").split("\n")[0])
     suites = [*cases.SUITES, "memory", "time-to-psnr", "all"]
@@ -104,17 +100,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     folder = options.out or (RESULTS / "quick" if options.quick else RESULTS)
     records = Records(folder)
     command = shlex.join(["python", "-m", "benchmarks", *arguments])
-    failure = None
-    try:
-        for record in measure(options.suite, options.quick):
-            records.add(record)
-            (folder / TABLES).write_text(tables.document(records.rows, command), encoding="utf-8")
-    except RuntimeError as error:
-        failure = str(error)
-    print(json.dumps(records.rows) if options.json else tables.document(records.rows, command))
-    if failure:
-        say(f"benchmarks stopped: {failure}")
-    return 1 if failure else 0
+    failures = []
+    for name, measure in tasks(options.suite, options.quick):
+        say(f"{name} ...")
+        try:
+            records.add(measure())
+        except RuntimeError as error:
+            say(str(error))
+            failures.append(str(error))
+        text = tables.document(records.rows, failures, command)
+        (folder / TABLES).write_text(text, encoding="utf-8")
+    print(json.dumps(records.rows) if options.json else tables.document(records.rows, failures, command))
+    return 1 if failures else 0
 
 
 if __name__ == "__main__":

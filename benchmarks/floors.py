@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from benchmarks.child import KEPT
 from benchmarks.sides import EAGER, FASTSNF
-from benchmarks.worker import KEPT
 
 
 @dataclass(frozen=True)

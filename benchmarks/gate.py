@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -102,6 +103,11 @@ def errors(case: Case, seed: int) -> dict[str, tuple[float, float]]:
     }
 
 
+def root_mean_square(values: Sequence[float]) -> float:
+    """Return the root of the mean of squares."""
+    return math.sqrt(sum(value * value for value in values) / len(values))
+
+
 def check(case: Case) -> list[Comparison]:
     """Return the errors of outputs and all gradients of a case's network, root mean square over `SEEDS`.
 
@@ -111,9 +117,7 @@ def check(case: Case) -> list[Comparison]:
     draws = [errors(case, seed) for seed in SEEDS]
     rows = []
     for name in draws[0]:
-        fused, eager = (
-            math.sqrt(sum(draw[name][side] ** 2 for draw in draws) / len(draws)) for side in (0, 1)
-        )
+        fused, eager = (root_mean_square([draw[name][side] for draw in draws]) for side in (0, 1))
         rows.append(Comparison(name, fused, eager))
     wrong = [row for row in rows if not row.holds]
     if wrong:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import resource
-import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from benchmarks import child
 from benchmarks.cases import MEMORY_LIMIT_MB, MEMORY_POINTS, MEMORY_WIDTH, Case
+from benchmarks.sides import FASTSNF, Problem
 
 STATUS = Path("/proc/self/status")
 CLEAR_REFS = Path("/proc/self/clear_refs")
@@ -27,7 +28,7 @@ def resident(key: str) -> int:
     return int(line.split()[1]) * 1024
 
 
-def peak_above(run: Any) -> int:
+def peak_above(run: Callable[[], object]) -> int:
     """Return by how many bytes the resident set rose above its present size while `run` ran."""
     if not CLEAR_REFS.exists():  # no way to reset the peak: ru_maxrss is right while it still grows
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -46,8 +47,6 @@ def measure(side: str, points: int, width: int) -> int:
     A step of a tiny field goes first and loads the code. The optimizer's state, the gradients and the
     engine's workspace at this width come with the measured step and count.
     """
-    from benchmarks.sides import Problem
-
     Problem.of(Case("train", 8, 64)).run(side)()
     run = Problem.of(Case("train", width, points)).run(side)
     return peak_above(run)
@@ -59,20 +58,14 @@ def in_child(side: str, points: int = MEMORY_POINTS, width: int = MEMORY_WIDTH) 
     Raises:
         RuntimeError: the child failed (eager may run out of memory).
     """
-    command = [sys.executable, "-m", "benchmarks.memory", side, str(points), str(width)]
-    root = Path(__file__).resolve().parents[1]
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True)
-    if done.returncode:
-        last = (done.stderr.strip() or "killed, most likely for memory").splitlines()[-1]
-        raise RuntimeError(f"memory of {side}: exit status {done.returncode}: {last}")
-    bound = side == "fastsnf" and (points, width) == (MEMORY_POINTS, MEMORY_WIDTH)
+    job = {"side": side, "points": points, "width": width}
+    peak = child.run("benchmarks.memory", job, child.environment(child.INSTALLED))
+    bound = side == FASTSNF and (points, width) == (MEMORY_POINTS, MEMORY_WIDTH)
     return {
         "case": "memory",
-        "side": side,
-        "points": points,
-        "width": width,
+        **job,
         "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "peak_mb": json.loads(done.stdout.splitlines()[-1]) / 1e6,
+        "peak_mb": peak / 1e6,
         "limit_mb": MEMORY_LIMIT_MB if bound else None,
     }
 
@@ -83,4 +76,4 @@ def fits_eager(points: int, width: int, layers: int, available: int | None) -> b
 
 
 if __name__ == "__main__":
-    print(json.dumps(measure(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))))
+    child.serve(measure)

@@ -7,8 +7,8 @@ from typing import Any
 
 from benchmarks import floors
 from benchmarks.cases import WORKS
+from benchmarks.child import INSTALLED, KEPT
 from benchmarks.sides import COMPILED, EAGER, FASTSNF
-from benchmarks.worker import INSTALLED, KEPT
 
 NONE = ""
 
@@ -130,8 +130,8 @@ def machine_line(record: dict[str, Any]) -> str:
     return ", ".join(parts) + "; " + record["time"] + "."
 
 
-def document(records: Sequence[dict[str, Any]], command: str) -> str:
-    """Return all tables with the command that made them and the machine they were made on."""
+def document(records: Sequence[dict[str, Any]], failures: Sequence[str], command: str) -> str:
+    """Return all tables with the command that made them, the machine, and what has no figure and why."""
     speed = [record for record in records if "allocator" in record]
     memory = [record for record in records if record["case"] == "memory"]
     psnr = [record for record in records if record["case"] == "time-to-psnr"]
@@ -140,4 +140,5 @@ def document(records: Sequence[dict[str, Any]], command: str) -> str:
         parts += [machine_line(speed[0]), NOTE, speed_table(speed)]
     parts += [memory_table(memory)] if memory else []
     parts += [psnr[0]["what"], psnr_table(psnr)] if psnr else []
+    parts += [f"No figure: {failure}" for failure in failures]
     return "\n\n".join(parts) + "\n"

@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from benchmarks import child
 from benchmarks.baselines import EagerField
 from benchmarks.sides import EAGER, FASTSNF
 from fastsnf.nn import SNF
@@ -92,6 +93,12 @@ def fit(step: Step, target_db: float, seconds: float) -> tuple[int, float, float
     return steps, spent, psnr
 
 
+def in_child(side: str, init: str, settings: Settings) -> dict[str, Any]:
+    """Return the record of one arm, measured in a process with the kept allocator."""
+    job = {"side": side, "init": init, "settings": asdict(settings)}
+    return child.run("benchmarks.time_to_psnr", job, child.environment(child.KEPT))
+
+
 def measure(side: str, init: str, settings: Settings) -> dict[str, Any]:
     """Return the record of one arm."""
     image = photograph(settings.size)
@@ -112,3 +119,7 @@ def measure(side: str, init: str, settings: Settings) -> dict[str, Any]:
         "reached": psnr >= settings.target_db,
         "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
+
+
+if __name__ == "__main__":
+    child.serve(lambda side, init, settings: measure(side, init, Settings(**settings)))

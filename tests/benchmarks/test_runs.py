@@ -11,10 +11,11 @@ import pytest
 from PIL import Image as Picture
 
 from benchmarks import __main__ as runner
-from benchmarks import cases, floors, kodak, memory, tables, time_to_psnr, worker
+from benchmarks import cases, child, floors, kodak, memory, tables, time_to_psnr, worker
+from benchmarks.child import INSTALLED, KEPT
 from benchmarks.record import CSV, JSONL, Records
 from benchmarks.time_to_psnr import Settings
-from benchmarks.worker import INSTALLED, KEPT, Job
+from benchmarks.worker import Job
 
 
 @pytest.fixture(scope="module")
@@ -34,16 +35,16 @@ def test_a_record_says_what_where_and_with_what(record: dict[str, Any]) -> None:
 
 def test_allocators_are_environments_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "1")
-    kept = worker.environment(Job("train-100", ()), None)
+    kept = child.environment(KEPT)
     assert int(kept["MALLOC_TRIM_THRESHOLD_"]) > 2**30
-    plain = worker.environment(Job("train-100", (), INSTALLED), "avx2")
+    plain = child.environment(INSTALLED, "avx2")
     assert "MALLOC_TRIM_THRESHOLD_" not in plain
-    assert plain[worker.VARIANT_VARIABLE] == "avx2"
+    assert plain[child.VARIANT_VARIABLE] == "avx2"
 
 
 def test_a_failing_child_is_an_error_with_its_last_line() -> None:
-    with pytest.raises(RuntimeError, match="no-such-case"):
-        worker.in_child(Job("no-such-case", ("fastsnf",)))
+    with pytest.raises(RuntimeError, match=r"exit status 1: .*unexpected"):
+        child.run("benchmarks.worker", {"unexpected": 1}, child.environment(KEPT))
 
 
 def measured(ratio: float, share: float) -> dict[str, Any]:
@@ -117,22 +118,34 @@ def test_the_runner_writes_tables_and_prints_json(
     capsys: pytest.CaptureFixture[str],
     record: dict[str, Any],
 ) -> None:
-    monkeypatch.setattr(runner, "measure", lambda suite, quick: iter([record]))
+    monkeypatch.setattr(runner, "tasks", lambda suite, quick: iter([("one", lambda: record)]))
     assert runner.main(["train", "--quick", "--json", "--out", str(tmp_path)]) == 0
     assert json.loads(capsys.readouterr().out)[0]["case"] == "train-100"
     assert "python -m benchmarks train --quick" in (tmp_path / runner.TABLES).read_text(encoding="utf-8")
 
 
-def test_a_red_gate_is_a_failing_exit(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_a_red_gate_gives_no_figure_and_a_failing_exit_and_the_rest_goes_on(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    record: dict[str, Any],
 ) -> None:
-    def red(suite: str, quick: bool) -> Any:
+    def red() -> dict[str, Any]:
         raise RuntimeError("d_weight[1] is wrong")
-        yield
 
-    monkeypatch.setattr(runner, "measure", red)
+    monkeypatch.setattr(runner, "tasks", lambda *_: iter([("red", red), ("green", lambda: record)]))
     assert runner.main(["train", "--out", str(tmp_path)]) == 1
     assert "d_weight[1] is wrong" in capsys.readouterr().err
+    assert "No figure: d_weight[1] is wrong" in (tmp_path / runner.TABLES).read_text(encoding="utf-8")
+    assert len((tmp_path / JSONL).read_text(encoding="utf-8").splitlines()) == 1
+
+
+def test_every_case_has_its_jobs() -> None:
+    names = [name for name, _ in runner.tasks("all", quick=True)]
+    assert "train-256, allocator kept" in names
+    assert "train-256, allocator installed" in names
+    assert "memory, fastsnf" in names
+    assert len(set(names)) == len(names)
 
 
 def test_kodak_compares_both_sides(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
