@@ -22,12 +22,13 @@ LOGITS = "logits"
 
 def mse(out: Tensor, target: Tensor, weights: Tensor | None) -> Tensor:
     """Return the mean squared error of out [B, C] against target [B, C]."""
-    return _mean((out - target).square(), weights)
+    return _mean((out - _known(target, weights)).square(), weights)
 
 
 def bce(out: Tensor, target: Tensor, weights: Tensor | None) -> Tensor:
     """Return the binary cross entropy of the logits out [B, C] against target [B, C] in [0, 1]."""
-    return _mean(functional.binary_cross_entropy_with_logits(out, target, reduction="none"), weights)
+    errors = functional.binary_cross_entropy_with_logits(out, _known(target, weights), reduction="none")
+    return _mean(errors, weights)
 
 
 LOSSES: dict[str, Loss] = {"mse": mse, "bce": bce}
@@ -68,9 +69,12 @@ def to_values(out: Tensor, outputs: str) -> Tensor:
     return torch.sigmoid(out) if outputs == LOGITS else out
 
 
+def _known(target: Tensor, weights: Tensor | None) -> Tensor:
+    """Return the targets with 0 at points of weight 0, which may hold NaN: 0 * NaN would spread it."""
+    return target if weights is None else torch.where(weights[:, None] > 0, target, 0.0)
+
+
 def _mean(errors: Tensor, weights: Tensor | None) -> Tensor:
     if weights is None:
         return errors.mean()
-    # A point of weight 0 may hold NaN: 0 * NaN would spread it.
-    errors = torch.where(weights[:, None] > 0, errors, torch.zeros_like(errors))
     return (errors.mean(dim=1) * weights).sum() / weights.sum()

@@ -15,7 +15,6 @@ from fastsnf.train.files import STRAYS
 from fastsnf.train.losses import LOGITS
 from tests.train.samples import fit_small, same_state, small_field, small_image
 
-
 FIELDS = {
     "sine": lambda: small_field(),
     "gabor": lambda: small_field(activation="gabor", scale=5.0),
