@@ -137,11 +137,19 @@ def make_activation(name: str, *, omega: float = 30.0, scale: float = 10.0) -> A
 
 
 def activation_from_dict(data: dict[str, Any]) -> Activation:
-    """Return the activation that `Activation.to_dict` described."""
-    values = dict(data)
-    cls = ACTIVATIONS.get(values.pop("name", ""))
+    """Return the activation that `Activation.to_dict` described.
+
+    Raises:
+        InputError: for anything else.
+    """
+    name = data.get("name") if isinstance(data, dict) else None
+    cls = ACTIVATIONS.get(name) if isinstance(name, str) else None
     if cls is None:
-        raise unknown("the activation", data.get("name"), ACTIVATIONS)
+        raise unknown("the activation", name, ACTIVATIONS)
+    values = {key: value for key, value in data.items() if key != "name"}
+    expected = {parameter.name for parameter in fields(cls)}
+    if set(values) != expected:
+        raise InputError(f"expected {name} with the parameters {sorted(expected)}; got {sorted(values)}")
     return cls(**values)
 
 
@@ -208,5 +216,12 @@ class FieldSpec:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> FieldSpec:
-        """Return the spec that `to_dict` described."""
-        return cls(tuple(activation_from_dict(act) for act in data["activations"]))
+        """Return the spec that `to_dict` described.
+
+        Raises:
+            InputError: for anything else.
+        """
+        acts = data.get("activations") if isinstance(data, dict) else None
+        if not isinstance(acts, list):
+            raise InputError(f"expected a spec with a list of activations; got {data!r}")
+        return cls(tuple(activation_from_dict(act) for act in acts))

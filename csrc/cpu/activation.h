@@ -13,6 +13,7 @@ namespace fastsnf::FASTSNF_VARIANT {
 
 struct ActParams {
   float omega, scale;
+  bool in_range;  // every sine's argument is known to be within SINE_LIMIT
 };
 
 using ForwardBlock = void (*)(ActParams, float* h, float* c, int n);
@@ -30,8 +31,6 @@ inline bool saves(Act act) { return act != Act::identity; }
 
 template <bool SLOW>
 struct SineOp {
-  static constexpr bool trigonometric = true;
-  static float factor(ActParams) { return 1.0f; }
   static FASTSNF_INLINE V value(ActParams, V u) {
     if constexpr (!SLOW) return sine_of(reduce(u));
     V s, c;
@@ -47,8 +46,6 @@ struct SineOp {
 
 template <bool SLOW>
 struct GaussianOp {  // exp(-u^2), -2 u exp(-u^2)
-  static constexpr bool trigonometric = false;
-  static float factor(ActParams) { return 0.0f; }
   static FASTSNF_INLINE V value(ActParams, V u) { return exponential(-(u * u)); }
   static FASTSNF_INLINE V both(ActParams p, V u, V* d) {
     const V h = value(p, u);
@@ -59,8 +56,6 @@ struct GaussianOp {  // exp(-u^2), -2 u exp(-u^2)
 
 template <bool SLOW>
 struct SincOp {  // sin(u) / u and (cos(u) - sin(u) / u) / u; their Taylor series where |u| < 1
-  static constexpr bool trigonometric = true;
-  static float factor(ActParams) { return 1.0f; }
   static FASTSNF_INLINE V value(ActParams p, V u) {
     V d;
     return both(p, u, &d);
@@ -88,8 +83,6 @@ struct SincOp {  // sin(u) / u and (cos(u) - sin(u) / u) / u; their Taylor serie
 
 template <bool SLOW>
 struct RealGaborOp {  // cos(omega u) exp(-(scale u)^2)
-  static constexpr bool trigonometric = true;
-  static float factor(ActParams p) { return p.omega; }
   static FASTSNF_INLINE V value(ActParams p, V u) {
     V d;
     return both(p, u, &d);
@@ -107,8 +100,6 @@ struct RealGaborOp {  // cos(omega u) exp(-(scale u)^2)
 
 template <bool SLOW>
 struct FinerOp {  // a = |u| + 1 held constant: sin(omega a u), omega a cos(omega a u)
-  static constexpr bool trigonometric = true;
-  static float factor(ActParams p) { return p.omega; }
   static FASTSNF_INLINE V value(ActParams p, V u) {
     V d;
     return both(p, u, &d);
@@ -124,8 +115,6 @@ struct FinerOp {  // a = |u| + 1 held constant: sin(omega a u), omega a cos(omeg
 
 template <bool SLOW>
 struct ReluOp {
-  static constexpr bool trigonometric = false;
-  static float factor(ActParams) { return 0.0f; }
   static FASTSNF_INLINE V value(ActParams, V u) { return max(set(0.0f), u); }
   static FASTSNF_INLINE V both(ActParams, V u, V* d) {
     *d = select(u > set(0.0f), set(1.0f), V{});
@@ -135,8 +124,6 @@ struct ReluOp {
 
 template <bool SLOW>
 struct TanhOp {
-  static constexpr bool trigonometric = false;
-  static float factor(ActParams) { return 0.0f; }
   static FASTSNF_INLINE V value(ActParams, V u) {
     // 1 - 2 / (exp(2 |u|) + 1) loses relative accuracy near 0, where a polynomial (Cephes) takes over.
     const V a = abs(u), z = u * u;
@@ -176,19 +163,28 @@ inline float largest_of(const float* u, int n) {
   return largest(m);
 }
 
-// Whether a sine in the block would leave the fast reduction's range. FINER's argument grows as u^2. A NaN is
-// not seen and needs no slow path: it passes through the fast one.
-template <template <bool> class Op>
-inline bool needs_slow(ActParams p, const float* u, int n) {
-  if constexpr (!Op<false>::trigonometric) return false;
-  const float a = largest_of(u, n);
-  if constexpr (__is_same(Op<false>, FinerOp<false>)) return !(p.omega * a * (a + 1.0f) <= SINE_LIMIT);
-  return !(a * Op<false>::factor(p) <= SINE_LIMIT);
+// Whether sines of (folded) pre-activations up to |u| stay within the fast reduction's range. A NaN among the
+// pre-activations needs no slow path: it passes through the fast one.
+inline bool within_range(Act act, ActParams p, float u) {
+  switch (act) {
+    case Act::sine:
+    case Act::sinc: return u <= SINE_LIMIT;
+    case Act::gabor:
+    case Act::gabor_real: return p.omega * u <= SINE_LIMIT;
+    case Act::finer: return p.omega * u * (u + 1.0f) <= SINE_LIMIT;
+    default: return true;
+  }
 }
 
-template <template <bool> class Op>
+// A bound of |h| where |u| has one.
+inline float largest_output(Act act, float u) {
+  if (act == Act::identity || act == Act::relu) return u;
+  return act == Act::gabor ? INFINITY : 1.0f;
+}
+
+template <template <bool> class Op, Act act>
 void forward_block(ActParams p, float* h, float* c, int n) {
-  if (needs_slow<Op>(p, h, n)) {
+  if (!p.in_range && !within_range(act, p, largest_of(h, n))) {
     c ? both_loop<Op<true>>(p, h, c, n) : value_loop<Op<true>>(p, h, n);
   } else {
     c ? both_loop<Op<false>>(p, h, c, n) : value_loop<Op<false>>(p, h, n);
@@ -218,7 +214,7 @@ inline void gabor_rows(ActParams p, float* h, float* c) {
 }
 
 inline void gabor_forward(ActParams p, float* h, float* c, int n) {
-  const bool slow = !(largest_of(h, n) * p.omega <= SINE_LIMIT);
+  const bool slow = !within_range(Act::gabor, p, largest_of(h, n));
   for (int i = 0; i < n; i += 2 * PW) {
     float* saved = c ? c + i : nullptr;
     slow ? gabor_rows<true>(p, h + i, saved) : gabor_rows<false>(p, h + i, saved);
@@ -241,14 +237,14 @@ inline void gabor_backward(ActParams p, float* d, const float* h, const float* c
 inline ForwardBlock forward_of(Act act) {
   switch (act) {
     case Act::identity: return nullptr;
-    case Act::sine: return forward_block<SineOp>;
-    case Act::gaussian: return forward_block<GaussianOp>;
-    case Act::sinc: return forward_block<SincOp>;
+    case Act::sine: return forward_block<SineOp, Act::sine>;
+    case Act::gaussian: return forward_block<GaussianOp, Act::gaussian>;
+    case Act::sinc: return forward_block<SincOp, Act::sinc>;
     case Act::gabor: return gabor_forward;
-    case Act::gabor_real: return forward_block<RealGaborOp>;
-    case Act::finer: return forward_block<FinerOp>;
-    case Act::relu: return forward_block<ReluOp>;
-    case Act::tanh: return forward_block<TanhOp>;
+    case Act::gabor_real: return forward_block<RealGaborOp, Act::gabor_real>;
+    case Act::finer: return forward_block<FinerOp, Act::finer>;
+    case Act::relu: return forward_block<ReluOp, Act::relu>;
+    case Act::tanh: return forward_block<TanhOp, Act::tanh>;
   }
   return nullptr;
 }

@@ -10,8 +10,9 @@ namespace fastsnf::FASTSNF_VARIANT {
 // Sine and cosine share one reduction: x = q pi + r with |r| <= pi/2, so that both are a polynomial of r with
 // the sign (-1)^q. Adding 1.5 * 2^23 rounds x / pi to q and leaves q's parity in the lowest bit. pi is taken
 // off in parts: two when a fused multiply-add keeps q * PI_1 exact, four short ones when nothing does.
-// Valid for |x| <= SINE_LIMIT; polynomials are minimax fits, absolute error 5.3e-9 (sine), 2.8e-10 (cosine)
-// before rounding, 1.5e-7 with it.
+// Valid for |x| <= SINE_LIMIT; the polynomials are minimax fits of error 5.3e-9 (sine) and 2.8e-10 (cosine).
+// Over every float r, with and without fused multiply-add, the errors with rounding are at most 1.3e-7 and
+// 9.4e-8 and neither leaves [-1, 1], so nothing is clamped.
 constexpr float SINE_LIMIT = 1e5f;
 
 struct Reduced {
@@ -41,7 +42,6 @@ FASTSNF_INLINE V sine_of(Reduced a) {
   p = fma(p, z, set(8.33299273e-03f));
   p = fma(p, z, set(-1.66666561e-01f));
   p = fma(p * z, a.r, a.r);
-  p = max(set(-1.0f), min(set(1.0f), p));
   return floats(bits(p) ^ a.sign);
 }
 
@@ -51,7 +51,7 @@ FASTSNF_INLINE V cosine_of(Reduced a) {
   p = fma(p, z, set(-1.38883658e-03f));
   p = fma(p, z, set(4.16666380e-02f));
   p = fma(p, z, set(-0.5f));
-  p = min(set(1.0f), fma(p, z, set(1.0f)));
+  p = fma(p, z, set(1.0f));
   return floats(bits(p) ^ a.sign);
 }
 

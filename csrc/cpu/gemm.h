@@ -39,7 +39,8 @@ struct Epilogue {
   }
 };
 
-// c[r] (+)= sum_k a[k][r] b[k] on R rows of one panel; starts from c when `resume`, else from the bias or 0.
+// c[r] = bias[r] + sum_k a[k][r] b[k] on R rows of one panel, without a bias where that is null; with `resume`
+// the sum starts from 0 and is added to c.
 template <int R>
 void panel_kernel(const float* a, const float* b, int k, const float* bias, bool resume, float* c) {
   V acc[R][NV];
@@ -47,7 +48,7 @@ void panel_kernel(const float* a, const float* b, int k, const float* bias, bool
   for (int r = 0; r < R; r++) {
     const V first = bias ? set(bias[r]) : V{};
 #pragma GCC unroll 2
-    for (int v = 0; v < NV; v++) acc[r][v] = resume ? load(c + r * PW + v * VL) : first;
+    for (int v = 0; v < NV; v++) acc[r][v] = first;
   }
 #pragma GCC unroll 2
   for (int i = 0; i < k; i++) {
@@ -66,7 +67,10 @@ void panel_kernel(const float* a, const float* b, int k, const float* bias, bool
 #pragma GCC unroll 16
   for (int r = 0; r < R; r++) {
 #pragma GCC unroll 2
-    for (int v = 0; v < NV; v++) store(c + r * PW + v * VL, acc[r][v]);
+    for (int v = 0; v < NV; v++) {
+      float* to = c + r * PW + v * VL;
+      store(to, resume ? load(to) + acc[r][v] : acc[r][v]);
+    }
   }
 }
 
@@ -75,11 +79,14 @@ void panel_kernel(const float* a, const float* b, int k, const float* bias, bool
 template <int R, int W>
 void outer_kernel(const float* d, int64_t d_panel, const float* ht, int points, float* acc) {
   V sums[R][W] = {};
+  // Read at the very end, when nothing is left to do meanwhile.
+  for (int i = 0; i < R * W; i++) __builtin_prefetch(acc + i * VL, 1, 2);
   for (int p = 0; p < points; p += PW, d += d_panel) {
     const int n = points - p < PW ? points - p : PW;
 #pragma GCC unroll 2
     for (int m = 0; m < n; m++) {
       V h[W];
+      __builtin_prefetch(d + R * PW + m * 16);  // a line of the rows after these
 #pragma GCC unroll 2
       for (int v = 0; v < W; v++) h[v] = load(ht + v * VL);
 #pragma GCC unroll 16
@@ -121,13 +128,17 @@ struct KernelTable {
 };
 static constexpr KernelTable kernels;  // constant: no code of this instruction set runs when the module loads
 
-// A panel of this many features stays in the first-level cache; longer sums are cut so that their part does.
-constexpr int MOST_FEATURES = 40 * 1024 / (PW * 4);
+constexpr int FEW = 4;  // rows or columns for which a matrix product is better done as dot products
+
+// Sums over features are cut into parts: a part of a panel stays in the first-level cache, and rounding grows
+// with the part instead of the sum. Where rows are few, as in a last layer, shorter parts cost nothing and come
+// closer to the vectorised dot products that such a layer would be elsewhere.
+inline int most_features(int rows) { return rows <= FEW ? 32 : rows <= 64 ? 64 : 40 * 1024 / (PW * 4); }
 
 // out = packed * in (+ bias), then the epilogue, for `panels` panels of `k` features.
 inline void multiply(const Blocks& blocks, const float* packed, const float* bias, const float* in, int k, int panels,
                      float* out, const Epilogue& epilogue) {
-  const int parts = (k + MOST_FEATURES - 1) / MOST_FEATURES, most = (k + parts - 1) / parts;
+  const int longest = most_features(blocks.rows), parts = (k + longest - 1) / longest, most = (k + parts - 1) / parts;
   for (int p = 0; p < panels; p++, in += static_cast<int64_t>(k) * PW) {
     const int64_t panel = static_cast<int64_t>(p) * blocks.rows * PW;
     for (int k0 = 0; k0 < k; k0 += most) {
@@ -136,7 +147,7 @@ inline void multiply(const Blocks& blocks, const float* packed, const float* bia
         const int r0 = blocks.start(b), r = blocks.size(b);
         const int64_t offset = panel + static_cast<int64_t>(r0) * PW;
         kernels.panel[r](packed + static_cast<int64_t>(r0) * k + static_cast<int64_t>(k0) * r, in + static_cast<int64_t>(k0) * PW, n,
-                         bias ? bias + r0 : nullptr, k0 > 0, out + offset);
+                         bias && k0 == 0 ? bias + r0 : nullptr, k0 > 0, out + offset);
         if (k0 + n == k) epilogue(out, offset, r * PW);
       }
     }
@@ -148,7 +159,6 @@ inline int column_width(int k, int j) { return k - j > VL ? 2 : 1; }  // in vect
 inline int64_t gradient_size(int rows, int k) { return static_cast<int64_t>(rows) * ((k + VL - 1) / VL * VL); }
 
 // With few rows or columns a gradient is a set of dot products over the points instead: [row][column].
-constexpr int FEW = 4;
 inline bool by_dots(int rows, int k) { return rows <= FEW || k <= FEW; }
 
 // The column panel of h that starts at feature j, transposed to [point][width * VL]; features past k are 0.

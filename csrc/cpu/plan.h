@@ -25,6 +25,7 @@ struct LayerPlan {
   float* packed;        // fold * E
   float* packed_t;      // fold * E^T
   float* bias;          // fold * b, or null
+  float norm, largest_bias;  // |u| <= norm * max |h| + largest_bias, in folded units
 };
 
 struct ThreadPlan {
@@ -60,7 +61,7 @@ struct Cursor {
   }
 };
 
-inline LayerPlan plan_layer(const Layer& layer, int layer_index, int layer_count, bool pairs_in) {
+inline LayerPlan plan_layer(const Layer& layer, bool pairs_in) {
   LayerPlan p = {};
   p.layer = &layer;
   p.expanded = pairs_rows(layer.act) || layer.complex_weights;
@@ -69,8 +70,7 @@ inline LayerPlan plan_layer(const Layer& layer, int layer_index, int layer_count
   p.fold = folded(layer.act, layer.omega, layer.scale);
   p.forward = Blocks(p.rows, pairs_rows(layer.act) ? 2 : 1);
   p.transposed = Blocks(p.k, pairs_in ? 2 : 1);
-  p.params = {layer.omega, layer.scale};
-  (void)layer_index, (void)layer_count;
+  p.params = {layer.omega, layer.scale, false};
   return p;
 }
 
@@ -94,7 +94,7 @@ inline Plan lay_out(Job& job, Cursor& cursor) {
   plan.threads = cursor.take<ThreadPlan>(job.threads);
   int64_t widest = job.layers[0].fan_in, saved = job.layers[0].fan_in, widest_k = 0;
   for (int l = 0; l < plan.count; l++) {
-    const LayerPlan p = plan_layer(job.layers[l], l, plan.count, l > 0 && pairs_rows(job.layers[l - 1].act));
+    const LayerPlan p = plan_layer(job.layers[l], l > 0 && pairs_rows(job.layers[l - 1].act));
     if (layers) layers[l] = p;
     if (p.layer->d_w || p.layer->d_b) plan.wants_weights = true;
     widest = larger(widest, p.rows);
@@ -104,7 +104,7 @@ inline Plan lay_out(Job& job, Cursor& cursor) {
   plan.layers = layers;
   plan.tile = tile_points(plan, plan.trains ? saved + 2 * widest : 2 * widest);
   for (int l = 0; l < plan.count; l++) {
-    LayerPlan p = plan_layer(job.layers[l], l, plan.count, l > 0 && pairs_rows(job.layers[l - 1].act));
+    LayerPlan p = plan_layer(job.layers[l], l > 0 && pairs_rows(job.layers[l - 1].act));
     const int64_t size = static_cast<int64_t>(p.rows) * p.k;
     float* matrix = p.expanded ? cursor.take<float>(size) : nullptr;
     float* packed = cursor.take<float>(size);
@@ -122,7 +122,7 @@ inline Plan lay_out(Job& job, Cursor& cursor) {
     for (int i = 0; i < 2; i++) thread.d[i] = cursor.take<float>(widest * plan.tile);
     thread.ht = plan.trains ? cursor.take<float>(static_cast<int64_t>(plan.tile) * PW) : nullptr;
     for (int l = 0; l < plan.count; l++) {
-      const LayerPlan p = plan_layer(job.layers[l], l, plan.count, false);
+      const LayerPlan p = plan_layer(job.layers[l], false);
       const int64_t size = static_cast<int64_t>(p.rows) * plan.tile;
       // Inference needs two layers at a time: it alternates between the cotangents' buffers.
       float* h = plan.trains ? cursor.take<float>(size) : thread.d[l & 1];
@@ -181,6 +181,23 @@ inline void pack(const Plan& plan, int t) {
         for (int j = 0; j < n; j++) to[o * n + j] = e[o * k + i0 + j] * p.fold;
     }
   }
+}
+
+// Sets the bound of the layer's pre-activations.
+inline void measure(LayerPlan& p) {
+  const float* e = p.expanded ? p.matrix : p.layer->w;
+  float norm = 0, largest_bias = 0;
+  for (int r = 0; r < p.rows; r++, e += p.k) {
+    V s = {};
+    int i = 0;
+    for (; i + VL <= p.k; i += VL) s += abs(load_unaligned(e + i));
+    float row = sum(s);
+    for (; i < p.k; i++) row += fabsf(e[i]);
+    if (!(row <= norm)) norm = row;  // a NaN stays
+    if (p.bias && !(fabsf(p.bias[r]) <= largest_bias)) largest_bias = fabsf(p.bias[r]);
+  }
+  p.norm = norm * p.fold * 1.001f;  // above the sum's own rounding
+  p.largest_bias = largest_bias;
 }
 
 inline void pack_bias(const LayerPlan& p) {

@@ -37,6 +37,11 @@ typedef int32_t VI __attribute__((vector_size(VL * 4)));
 
 FASTSNF_INLINE V load(const float* p) { return *reinterpret_cast<const V*>(p); }
 FASTSNF_INLINE void store(float* p, V v) { *reinterpret_cast<V*>(p) = v; }
+FASTSNF_INLINE V load_unaligned(const float* p) {
+  V v;
+  __builtin_memcpy(&v, p, sizeof(V));
+  return v;
+}
 FASTSNF_INLINE VI bits(V v) { return reinterpret_cast<VI>(v); }
 FASTSNF_INLINE V floats(VI v) { return reinterpret_cast<V>(v); }
 

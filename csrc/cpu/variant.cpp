@@ -58,11 +58,16 @@ void add_gradients(const LayerPlan& p, ThreadPlan& t, int l, const float* h, con
 
 const float* forward_tile(const Plan& plan, ThreadPlan& t, int panels) {
   const float* in = t.x;
+  float bound = largest_of(t.x, plan.layers[0].k * panels * PW);
   for (int l = 0; l < plan.count; l++) {
     const LayerPlan& p = plan.layers[l];
+    const Act act = p.layer->act;
+    bound = bound * p.norm + p.largest_bias;
     Epilogue epilogue;
-    epilogue.forward = forward_of(p.layer->act);
+    epilogue.forward = forward_of(act);
     epilogue.params = p.params;
+    epilogue.params.in_range = within_range(act, p.params, bound);
+    bound = largest_output(act, bound);
     epilogue.c = t.c[l];
     multiply(p.forward, p.packed, p.bias, in, p.k, panels, t.h[l], epilogue);
     in = t.h[l];
@@ -159,6 +164,7 @@ void run(Job& job) {
   for (int l = 0; l < plan.count; l++) {
     if (plan.layers[l].expanded) expand(plan.layers[l]);
     pack_bias(plan.layers[l]);
+    measure(plan.layers[l]);
   }
   parallel(job.threads, pack_task, &plan);
   parallel(job.threads, tiles_task, &plan);
