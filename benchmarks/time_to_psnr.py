@@ -27,10 +27,10 @@ from fastsnf.signals import Image
 from fastsnf.train.config import FitConfig
 from fastsnf.train.step import make_step
 
-SIZE = 192
+SIZE = 128
 WIDTH = 256
 TARGET_DB = 40.0
-SECONDS = 120.0
+SECONDS = 180.0
 ARMS = ((EAGER, "siren"), (EAGER, "weight-scaling"), (FASTSNF, "weight-scaling"))
 
 Step = Callable[[], float]
