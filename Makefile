@@ -4,11 +4,11 @@ PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
-SOURCES := pyproject.toml setup.py constraints.txt fastsnf/version.py $(wildcard csrc/*.cpp csrc/cpu/*.cpp csrc/cpu/*.h)
-TORCH := $(shell grep '^torch==' constraints.txt)
 CPP := $(wildcard csrc/*.cpp csrc/cpu/*.cpp csrc/cpu/*.h)
+SOURCES := pyproject.toml setup.py constraints.txt fastsnf/version.py $(CPP)
+TORCH := $(shell grep '^torch==' constraints.txt)
 
-# The demo stops at the first of these; later options win over earlier ones: make demo DEMO_OPTIONS="--steps 200".
+# The demo stops at the first of these; other options of `fastsnf fit` in their place: make demo DEMO_OPTIONS=...
 DEMO_OPTIONS ?= --steps 2000 --target-psnr 36 --time-limit 120
 
 RESULTS ?= benchmarks/results
