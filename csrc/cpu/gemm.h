@@ -40,36 +40,39 @@ struct Epilogue {
 };
 
 // c[r] = bias[r] + sum_k a[k][r] b[k] on R rows of one panel, without a bias where that is null; with `resume`
-// the sum starts from 0 and is added to c.
+// the sum is added to c. The sum is cut into parts that start from 0: rounding grows with the part, not the sum.
 template <int R>
-void panel_kernel(const float* a, const float* b, int k, const float* bias, bool resume, float* c) {
-  V acc[R][NV];
-#pragma GCC unroll 16
-  for (int r = 0; r < R; r++) {
-    const V first = bias ? set(bias[r]) : V{};
-#pragma GCC unroll 2
-    for (int v = 0; v < NV; v++) acc[r][v] = first;
-  }
-#pragma GCC unroll 2
-  for (int i = 0; i < k; i++) {
-    V x[NV];
-#pragma GCC unroll 2
-    for (int v = 0; v < NV; v++) x[v] = load(b + v * VL);
+void panel_kernel(const float* a, const float* b, int k, int part, const float* bias, bool resume, float* c) {
+  for (; k > 0; k -= part, resume = true) {
+    const int n = k < part ? k : part;
+    V acc[R][NV];
 #pragma GCC unroll 16
     for (int r = 0; r < R; r++) {
-      const V w = set(a[r]);
+      const V first = bias && !resume ? set(bias[r]) : V{};
 #pragma GCC unroll 2
-      for (int v = 0; v < NV; v++) acc[r][v] = fma(w, x[v], acc[r][v]);
+      for (int v = 0; v < NV; v++) acc[r][v] = first;
     }
-    a += R;
-    b += PW;
-  }
-#pragma GCC unroll 16
-  for (int r = 0; r < R; r++) {
 #pragma GCC unroll 2
-    for (int v = 0; v < NV; v++) {
-      float* to = c + r * PW + v * VL;
-      store(to, resume ? load(to) + acc[r][v] : acc[r][v]);
+    for (int i = 0; i < n; i++) {
+      V x[NV];
+#pragma GCC unroll 2
+      for (int v = 0; v < NV; v++) x[v] = load(b + v * VL);
+#pragma GCC unroll 16
+      for (int r = 0; r < R; r++) {
+        const V w = set(a[r]);
+#pragma GCC unroll 2
+        for (int v = 0; v < NV; v++) acc[r][v] = fma(w, x[v], acc[r][v]);
+      }
+      a += R;
+      b += PW;
+    }
+#pragma GCC unroll 16
+    for (int r = 0; r < R; r++) {
+#pragma GCC unroll 2
+      for (int v = 0; v < NV; v++) {
+        float* to = c + r * PW + v * VL;
+        store(to, resume ? load(to) + acc[r][v] : acc[r][v]);
+      }
     }
   }
 }
@@ -108,7 +111,7 @@ void outer_kernel(const float* d, int64_t d_panel, const float* ht, int points, 
   }
 }
 
-using PanelKernel = void (*)(const float*, const float*, int, const float*, bool, float*);
+using PanelKernel = void (*)(const float*, const float*, int, int, const float*, bool, float*);
 using OuterKernel = void (*)(const float*, int64_t, const float*, int, float*);
 
 template <int R>
@@ -130,15 +133,17 @@ static constexpr KernelTable kernels;  // constant: no code of this instruction 
 
 constexpr int FEW = 4;  // rows or columns for which a matrix product is better done as dot products
 
-// Sums over features are cut into parts: a part of a panel stays in the first-level cache, and rounding grows
-// with the part instead of the sum. Where rows are few, as in a last layer, shorter parts cost nothing and come
-// closer to the vectorised dot products that such a layer would be elsewhere.
-inline int most_features(int rows) { return rows <= FEW ? 32 : rows <= 64 ? 64 : 40 * 1024 / (PW * 4); }
+// A panel of this many features stays in the first-level cache; more are multiplied a stretch at a time.
+constexpr int MOST_FEATURES = 40 * 1024 / (PW * 4);
+
+// The parts of sums over features: short where rows are few, as in a last layer, or the call's points are, since
+// BLAS does such products as vectorised dot products, which round less.
+inline int part_of(int rows, int64_t n) { return rows <= FEW || n <= 64 ? 32 : rows <= 64 ? 64 : 128; }
 
 // out = packed * in (+ bias), then the epilogue, for `panels` panels of `k` features.
-inline void multiply(const Blocks& blocks, const float* packed, const float* bias, const float* in, int k, int panels,
-                     float* out, const Epilogue& epilogue) {
-  const int longest = most_features(blocks.rows), parts = (k + longest - 1) / longest, most = (k + parts - 1) / parts;
+inline void multiply(const Blocks& blocks, const float* packed, const float* bias, const float* in, int k, int part,
+                     int panels, float* out, const Epilogue& epilogue) {
+  const int stretches = (k + MOST_FEATURES - 1) / MOST_FEATURES, most = (k + stretches - 1) / stretches;
   for (int p = 0; p < panels; p++, in += static_cast<int64_t>(k) * PW) {
     const int64_t panel = static_cast<int64_t>(p) * blocks.rows * PW;
     for (int k0 = 0; k0 < k; k0 += most) {
@@ -146,8 +151,9 @@ inline void multiply(const Blocks& blocks, const float* packed, const float* bia
       for (int b = 0; b < blocks.count; b++) {
         const int r0 = blocks.start(b), r = blocks.size(b);
         const int64_t offset = panel + static_cast<int64_t>(r0) * PW;
-        kernels.panel[r](packed + static_cast<int64_t>(r0) * k + static_cast<int64_t>(k0) * r, in + static_cast<int64_t>(k0) * PW, n,
-                         bias && k0 == 0 ? bias + r0 : nullptr, k0 > 0, out + offset);
+        const float* block = packed + static_cast<int64_t>(r0) * k + static_cast<int64_t>(k0) * r;
+        kernels.panel[r](block, in + static_cast<int64_t>(k0) * PW, n, part, bias ? bias + r0 : nullptr, k0 > 0,
+                         out + offset);
         if (k0 + n == k) epilogue(out, offset, r * PW);
       }
     }

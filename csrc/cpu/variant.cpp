@@ -69,7 +69,7 @@ const float* forward_tile(const Plan& plan, ThreadPlan& t, int panels) {
     epilogue.params.in_range = within_range(act, p.params, bound);
     bound = largest_output(act, bound);
     epilogue.c = t.c[l];
-    multiply(p.forward, p.packed, p.bias, in, p.k, panels, t.h[l], epilogue);
+    multiply(p.forward, p.packed, p.bias, in, p.k, part_of(p.rows, plan.job->n), panels, t.h[l], epilogue);
     in = t.h[l];
   }
   return in;
@@ -93,7 +93,7 @@ const float* backward_tile(const Plan& plan, ThreadPlan& t, int points, int pane
       epilogue.h = t.h[l - 1];
       epilogue.c = t.c[l - 1];
     }
-    multiply(p.transposed, p.packed_t, nullptr, d, p.rows, panels, next, epilogue);
+    multiply(p.transposed, p.packed_t, nullptr, d, p.rows, part_of(p.k, job.n), panels, next, epilogue);
     float* swap = d;
     d = next;
     next = swap;

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
 from fastsnf import reference
@@ -56,6 +57,8 @@ def linear_act(
     Raises:
         InputError, EngineError: as `field`.
     """
+    if torch.compiler.is_compiling() and engine == AUTO:
+        return reference.linear_act(x, weight, bias, activation)  # plain operations, which the compiler fuses
     if activation.is_complex or weight.is_complex():
         if engine not in (AUTO, "reference"):
             raise InputError(
