@@ -10,8 +10,8 @@ from torch import Tensor
 
 from fastsnf.nn import Field
 from fastsnf.signals.signal import Signal
-from fastsnf.train import metrics
 from fastsnf.train.losses import VALUES, to_values
+from fastsnf.train.metrics import SquaredError
 
 CHUNK_POINTS = 1 << 18
 """Points evaluated at once: bounds the memory on top of the result."""
@@ -74,12 +74,20 @@ def evaluate(
         published: add the weight-scaling paper's variant.
     """
 
-    def weights(mask: Tensor | None) -> Tensor | None:
-        return None if mask is None else mask.to(torch.float32)
-
+    errors = _squared_error(values, signal, train)
     return Evaluation(
         values,
-        psnr=metrics.psnr(values, signal.values, weights(train)),
-        psnr_holdout=None if held is None else metrics.psnr(values, signal.values, weights(held)),
-        psnr_published=metrics.psnr_published(values, signal.values, weights(train)) if published else None,
+        psnr=errors.psnr,
+        psnr_holdout=None if held is None else _squared_error(values, signal, held).psnr,
+        psnr_published=errors.psnr_published if published else None,
     )
+
+
+def _squared_error(values: Tensor, signal: Signal, mask: Tensor | None) -> SquaredError:
+    """Return the squared error of `values` at the points of a mask, each of weight 1."""
+    errors = SquaredError()
+    for start in range(0, signal.size, CHUNK_POINTS):
+        chunk = slice(start, start + CHUNK_POINTS)
+        weights = None if mask is None else mask[chunk].to(torch.float32)
+        errors.add(values[chunk], signal.values[chunk], weights)
+    return errors

@@ -223,7 +223,7 @@ def test_a_full_disk_ends_the_fit_and_keeps_the_checkpoints(run, monkeypatch):
 
 def test_a_full_disk_at_a_row_of_metrics(run):
     with open_run(run, resume=False) as folder:
-        folder._rows = Path("/dev/full").open("w", buffering=1)
+        folder._rows = Path("/dev/full").open("w", buffering=1)  # noqa: SIM115  # the folder closes it
         with pytest.raises(RunError, match="No space left on device"):
             folder.log({"step": 1})
 
