@@ -14,7 +14,8 @@ from fastsnf.train.schedule import parse_schedule
 OPTIMIZERS = ("adam", "adamw", "sgd")
 LOSSES = ("mse", "bce")
 PRECISIONS = ("auto", "fp32", "tf32", "fast")
-PSNRS = ("plain", "published")
+PUBLISHED = "published"
+PSNRS = ("plain", PUBLISHED)
 FULL = "full"
 
 

@@ -1,0 +1,141 @@
+"""The parts of a fit, put together and checked before anything is written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from fastsnf import ops
+from fastsnf.errors import InputError
+from fastsnf.nn import Field
+from fastsnf.signals.signal import Signal
+from fastsnf.train.config import PUBLISHED, FitConfig
+from fastsnf.train.evaluate import Evaluation, evaluate, predict
+from fastsnf.train.identity import identity_of
+from fastsnf.train.losses import outputs_of
+from fastsnf.train.optimizers import base_rates, make_optimizer
+from fastsnf.train.placement import resolve_device, resolve_precision
+from fastsnf.train.points import Points, check_values, split
+from fastsnf.train.rebuild import describe_field
+from fastsnf.train.sampler import Sampler
+from fastsnf.train.schedule import Schedule, parse_schedule
+from fastsnf.train.state import FitState
+from fastsnf.train.step import Step, trainable
+from fastsnf.train.stopping import StopRule
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a fit is made of.
+
+    Attributes:
+        field, signal, config: what is fitted, to what, and how.
+        train, held: masks [N] of the points that are trained on, and held out (`fastsnf.train.points.split`).
+        points, sampler: the training points on the device, and which of them make a step.
+        step: an update; rates, schedule: its learning rates before the schedule, and their factor.
+        stop: when the fit ends.
+        place: engine, device and precision.
+    """
+
+    field: Field
+    signal: Signal
+    config: FitConfig
+    train: Tensor | None
+    held: Tensor | None
+    points: Points
+    sampler: Sampler
+    step: Step
+    rates: Sequence[float]
+    schedule: Schedule
+    stop: StopRule
+    place: dict[str, str]
+
+    def evaluate(self, give_up: Callable[[], bool] | None = None) -> Evaluation | None:
+        """Return the field's values and metrics at every point, or None once `give_up` returns True."""
+        values = predict(self.field, self.signal, outputs=outputs_of(self.config.loss), stop=give_up)
+        if values is None:
+            return None
+        published = self.config.psnr == PUBLISHED
+        return evaluate(values, self.signal, train=self.train, held=self.held, published=published)
+
+    def describe(self) -> dict[str, Any]:
+        """Return the metadata of the run's checkpoints: field, signal, outputs and identity.
+
+        Raises:
+            InputError: for a field of a class that no checkpoint can hold.
+        """
+        described = describe_field(self.field)
+        identity = identity_of(
+            self.config, self.stop, self.signal, described["field"], self.sampler.batch, self.place
+        )
+        outputs = outputs_of(self.config.loss)
+        return {**described, "signal": self.signal.metadata(), "outputs": outputs, "identity": identity}
+
+    def start(self) -> FitState:
+        """Return the state before the first step."""
+        return FitState(
+            field=self.field,
+            signal=self.signal,
+            config=self.config,
+            engine=self.place["engine"],
+            device=self.place["device"],
+            precision=self.place["precision"],
+            points=self.points.count,
+            points_per_step=self.sampler.batch,
+            max_steps=self.stop.max_steps,
+            parameters=sum(p.numel() * (2 if p.is_complex() else 1) for p in trainable(self.field)),
+        )
+
+
+def make_plan(field: Field, signal: Signal, config: FitConfig) -> Plan:
+    """Return the plan of a fit; the field is moved to its device.
+
+    Raises:
+        InputError: for a field, a signal and settings that do not fit together or to this machine.
+    """
+    _check_kinds(field, signal)
+    device = resolve_device(config.device)
+    parameters = trainable(field.to(device))
+    dtype = parameters[0].dtype.to_real()
+    train, held = split(signal, config.holdout)
+    check_values(signal, train)
+    points = Points(signal, train, device, dtype)
+    sampler = Sampler(points.count, config.points_per_step(points.count), config.seed, device=device)
+    weights, biases = field.layer_tensors()
+    engine = ops.chosen(points.batch(slice(0, 1))[0], weights, biases, spec=field.spec)
+    precision = resolve_precision(config.precision, engine, dtype)
+    step = Step(field, make_optimizer(config, parameters), config)
+    return Plan(
+        field=field,
+        signal=signal,
+        config=config,
+        train=train,
+        held=held,
+        points=points,
+        sampler=sampler,
+        step=step,
+        rates=base_rates(step.optimizer),  # now, before a checkpoint brings those of its own step
+        schedule=parse_schedule(config.schedule_text),
+        stop=StopRule.of(config, sampler.steps_per_epoch),
+        place={"engine": engine, "device": str(device), "precision": precision},
+    )
+
+
+def _check_kinds(field: Field, signal: Signal) -> None:
+    if not isinstance(field, Field):
+        raise InputError(
+            f"expected a field of fastsnf; got {type(field).__name__}: fastsnf.accelerate makes one of a "
+            "SIREN-like module"
+        )
+    if not isinstance(signal, Signal):
+        raise InputError(
+            f"expected a signal of fastsnf; got {type(signal).__name__}: Image.from_array takes an array"
+        )
+    if (field.in_features, field.out_features) != (signal.in_features, signal.out_features):
+        raise InputError(
+            f"expected a field of the signal's {signal.in_features} inputs, {signal.out_features} outputs; "
+            f"got {field.in_features} and {field.out_features}"
+        )
