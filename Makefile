@@ -9,7 +9,7 @@ SOURCES := pyproject.toml setup.py constraints.txt fastsnf/version.py $(CPP)
 TORCH := $(shell grep '^torch==' constraints.txt)
 
 # The demo stops at the first of these; other options of `fastsnf fit` in their place: make demo DEMO_OPTIONS=...
-DEMO_OPTIONS ?= --steps 2000 --target-psnr 36 --time-limit 120
+DEMO_OPTIONS ?= --steps 700 --time-limit 160
 
 RESULTS ?= benchmarks/results
 PIP := "$(PY)" -m pip --disable-pip-version-check --quiet
