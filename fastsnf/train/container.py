@@ -64,7 +64,7 @@ def encode(tensors: Mapping[str, Tensor], metadata: Mapping[str, Any], kind: str
             raise InputError(f"expected tensor names of letters, digits, '_' and '.'; got {name!r}")
         if not _is_finite(tensor):
             raise RunError(
-                f"expected finite numbers to save; got NaN or infinity in {name}: the fit has diverged, lower lr"
+                f"expected finite numbers to save; got NaN or infinity in {name}: the fit diverged, lower lr"
             )
     # The digest comes first, and one metadata entry holds everything: safetensors does not keep the order of
     # several.
