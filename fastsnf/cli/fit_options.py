@@ -29,6 +29,8 @@ ACTIVATION_NAMES = tuple(name for name in ACTIVATIONS if name != Identity.name)
 KINDS = ("image",)
 INITS = ("weight-scaling", "siren", "default")
 BIAS_INITS = ("default", "zero", "like-weights")
+MAX_FEATURES, MAX_LAYERS = 1_000_000, 10_000
+"""Bounds against slips of the keyboard: memory ends long before them."""
 ENGINES = ("auto", "native", "triton", "cuda", "reference")
 
 
@@ -84,9 +86,9 @@ class FitOptions:
     """Factor of weight scaling."""
     bias_init: Annotated[float | str | None, number_or(BIAS_INITS, "VALUE"), default("default")] = None
     """Initializer of the biases; default is PyTorch's uniform one."""
-    hidden_features: Annotated[int | None, integer("F", 1), default("256")] = None
+    hidden_features: Annotated[int | None, integer("F", 1, MAX_FEATURES), default("256")] = None
     """Width of the hidden layers."""
-    hidden_layers: Annotated[int | None, integer("L", 0), default("3")] = None
+    hidden_layers: Annotated[int | None, integer("L", 0, MAX_LAYERS), default("3")] = None
     """Hidden layers after the first: the field has L + 2 linear layers."""
 
     optimizer: Annotated[str | None, choice(OPTIMIZERS), default("adam")] = None
@@ -99,7 +101,7 @@ class FitOptions:
     """Loss."""
     batch_size: Annotated[int | str | None, whole_or("full", "N|full"), default("32768")] = None
     """Points a step; full takes the whole signal each step."""
-    seed: Annotated[int | None, integer("N", 0), default("0")] = None
+    seed: Annotated[int | None, integer("N", 0, 2**63 - 1), default("0")] = None
     """Seed of the weights and of the batches."""
 
     device: Annotated[str | None, text("DEVICE"), default("auto, cuda when there is one")] = None

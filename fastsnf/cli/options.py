@@ -14,29 +14,34 @@ import tyro
 from tyro.constructors import PrimitiveConstructorSpec
 
 from fastsnf.errors import InputError, nearest
+from fastsnf.signals.size import parse_size
 from fastsnf.train.schedule import FORMS, parse_schedule
 
+LARGEST = 1e30
+"""Bound of real numbers: all of them must be finite in float32."""
 
-def integer(metavar: str, minimum: int) -> PrimitiveConstructorSpec[Any]:
-    """Return the annotation of a whole number that is at least `minimum`; ``1e6`` is one too."""
+
+def integer(metavar: str, minimum: int, maximum: int | None = None) -> PrimitiveConstructorSpec[Any]:
+    """Return the annotation of a whole number from `minimum` to `maximum`; ``1e6`` is one too."""
+    claim = f"of at least {minimum}" if maximum is None else f"from {minimum} to {maximum}"
 
     def parse(text: str) -> int:
         value = _float(text)
-        if not math.isfinite(value) or value != int(value) or value < minimum:
-            raise InputError(f"expected a whole number of at least {minimum}; got {text!r}")
+        whole = math.isfinite(value) and value == int(value)
+        if not whole or value < minimum or (maximum is not None and value > maximum):
+            raise InputError(f"expected a whole number {claim}; got {text!r}")
         return int(text) if text.lstrip("+-").isdecimal() else int(value)
 
     return _kind(metavar, parse)
 
 
-def number(metavar: str, *, above: float = -math.inf) -> PrimitiveConstructorSpec[Any]:
-    """Return the annotation of a finite number greater than `above`."""
-    claim = "a finite number" if above == -math.inf else f"a finite number above {above:g}"
+def number(metavar: str, *, above: float = -LARGEST) -> PrimitiveConstructorSpec[Any]:
+    """Return the annotation of a number greater than `above` and at most `LARGEST`."""
 
     def parse(text: str) -> float:
         value = _float(text)
-        if not math.isfinite(value) or value <= above:
-            raise InputError(f"expected {claim}; got {text!r}")
+        if not above < value <= LARGEST:
+            raise InputError(f"expected a number above {above:g} and at most {LARGEST:g}; got {text!r}")
         return value
 
     return _kind(metavar, parse)
@@ -56,14 +61,7 @@ def choice(names: Iterable[str]) -> PrimitiveConstructorSpec[Any]:
 
 def picture_size() -> PrimitiveConstructorSpec[Any]:
     """Return the annotation of a picture size, ``640x480``, as (width, height)."""
-
-    def parse(text: str) -> tuple[int, int]:
-        width, cross, height = text.lower().replace("×", "x").partition("x")
-        if not (cross and width.isdecimal() and height.isdecimal() and int(width) and int(height)):
-            raise InputError(f"expected WIDTHxHEIGHT in pixels, for example 640x480; got {text!r}")
-        return int(width), int(height)
-
-    return _kind("WxH", parse)
+    return _kind("WxH", parse_size)
 
 
 def lr_schedule() -> PrimitiveConstructorSpec[Any]:
@@ -103,8 +101,8 @@ def number_or(names: Iterable[str], metavar: str) -> PrimitiveConstructorSpec[An
             raise InputError(
                 f"expected a number or one of {names}; got {text!r}{nearest(text, allowed)}"
             ) from None
-        if not math.isfinite(value):
-            raise InputError(f"expected a finite number or one of {', '.join(allowed)}; got {text!r}")
+        if not abs(value) <= LARGEST:
+            raise InputError(f"expected a number from {-LARGEST:g} to {LARGEST:g}; got {text!r}")
         return value
 
     return _kind("|".join((*allowed, metavar)), parse)

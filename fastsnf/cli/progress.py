@@ -172,7 +172,8 @@ def _bar(line: str, state: FitState) -> Table:
 
 def _passed_over(state: FitState) -> str:
     """Return why engines that `auto` would have taken first cannot take the call, where there are any."""
-    x = state.signal.batch(slice(0, 1))[0].to(next(state.field.parameters()).device)
+    parameter = next(state.field.parameters())
+    x = state.signal.batch(slice(0, 1))[0].to(device=parameter.device, dtype=parameter.dtype.to_real())
     weights, biases = state.field.layer_tensors()
     reasons = []
     for engine, why in ops.explain(x, weights, biases, spec=state.field.spec):

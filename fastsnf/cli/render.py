@@ -29,6 +29,9 @@ CHUNK_POINTS = 1 << 18
 BYTES_PER_VALUE = 8
 """Peak for each value of a picture: samples of up to 2 bytes, their joined copy, Pillow's copy of that."""
 
+MAX_SIDE = 2**31 - 1
+"""Longest side that any picture format can hold."""
+
 
 @dataclass(frozen=True)
 class RenderOptions:
@@ -81,6 +84,7 @@ def render(options: RenderOptions) -> Path:
     shape = rendered_shape(options, signal)
     check_memory(shape, signal.out_features)
     path = Path(options.output) if options.output is not None else default_output(options.run, signal, shape)
+    check_output(path)
     with ops.use_engine(options.engine):
         samples = decode(source, signal, shape, resolve_device(options.device))
     write_picture(samples, path)
@@ -97,7 +101,8 @@ def rendered_shape(options: RenderOptions, signal: Image) -> tuple[int, int]:
         raise InputError("expected --size or --scale; got both: drop one")
     if options.size is not None:
         return options.size[1], options.size[0]
-    height, width = (max(1, round(side * (options.scale or 1.0))) for side in signal.shape)
+    scale = options.scale or 1.0
+    height, width = (max(1, round(min(side * scale, MAX_SIDE))) for side in signal.shape)
     return height, width
 
 
@@ -109,6 +114,18 @@ def check_memory(shape: tuple[int, int], channels: int) -> None:
         raise InputError(
             f"expected a picture that fits into {free / 1e9:.1f} GB of free memory; got {size}, which needs "
             f"{needed / 1e9:.1f} GB: ask for a smaller --size or --scale"
+        )
+
+
+def check_output(path: Path) -> None:
+    """Raise `InputError`, before the work is done, for a file that could not be written after it."""
+    from fastsnf.signals.write_image import ENCODERS
+
+    if path.suffix.lower() not in ENCODERS:
+        raise InputError(f"expected a picture file ending in {', '.join(ENCODERS)}; got {str(path)!r}")
+    if not os.access(path.parent, os.W_OK):
+        raise InputError(
+            f"expected a folder that can be written; got {str(path.parent)!r}: create it or choose another"
         )
 
 

@@ -127,6 +127,7 @@ def test_bench_runs_the_runner_of_the_checkout(command, monkeypatch, tmp_path):
 
     runner = tmp_path / "checkout" / "benchmarks"
     runner.mkdir(parents=True)
+    (runner / "__init__.py").touch()
     (runner / "__main__.py").write_text(
         "import sys; open('seen', 'w').write(' '.join(sys.argv[1:])); sys.exit(7)"
     )

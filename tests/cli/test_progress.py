@@ -1,0 +1,121 @@
+"""What a user sees while a fit runs: on a terminal one live line, elsewhere a line now and then."""
+
+import io
+import re
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+import fastsnf
+from fastsnf.cli import progress
+from fastsnf.cli.progress import Header, Progress, clock, progress_line, time_left
+
+
+def state(**changes):
+    """A fit in progress, as the trainer shows it to its callbacks."""
+    values = {
+        "step": 50,
+        "max_steps": 200,
+        "seconds": 10.0,
+        "points_seen": 20_000_000,
+        "loss": 1.25e-3,
+        "psnr": 29.03,
+        "config": fastsnf.FitConfig(),
+        "run": Path("runs/photo"),
+        "signal": SimpleNamespace(default_name="reconstruction.png"),
+    }
+    return SimpleNamespace(**{**values, **changes})
+
+
+def test_the_line_names_step_loss_psnr_speed_and_time_left():
+    line = progress_line(state())
+    assert line == "step 50/200  loss 1.250e-03  PSNR 29.03 dB  2.00 M points/s  10.0 s elapsed, 30.0 s left"
+
+
+def test_the_line_leaves_out_what_is_not_known():
+    line = progress_line(state(max_steps=None, loss=None, psnr=float("nan"), seconds=0.0))
+    assert line == "step 50  0.0 s elapsed"
+
+
+def test_the_speed_of_a_resumed_run_is_that_of_this_session():
+    assert "4.00 M points/s" in progress_line(state(), start=(12_000_000, 8.0))
+
+
+@pytest.mark.parametrize(
+    ("changes", "seconds"),
+    [
+        ({}, 30.0),
+        ({"step": 0}, None),
+        ({"max_steps": None}, None),
+        ({"config": fastsnf.FitConfig(time_limit=12.0)}, 2.0),
+        ({"config": fastsnf.FitConfig(time_limit=5.0)}, 0.0),
+        ({"config": fastsnf.FitConfig(time_limit=100.0)}, 30.0),
+    ],
+)
+def test_time_left_is_that_of_the_nearest_end(changes, seconds):
+    assert time_left(state(**changes)) == seconds
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [(0.04, "0.0 s"), (59.94, "59.9 s"), (60, "1:00"), (3599, "59:59"), (86_400, "24:00:00")],
+)
+def test_durations_are_for_people(seconds, shown):
+    assert clock(seconds) == shown
+
+
+def follow(console, steps, monkeypatch, seconds_a_step=1.0):
+    """Drive the callback through `steps` rows of metrics, so many seconds apart on its clock."""
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    watcher = Progress(console)
+    watcher.on_start(state(step=0, points_seen=0, seconds=0.0))
+    for step in range(1, steps + 1):
+        now[0] = step * seconds_a_step
+        watcher.on_log({}, state(step=step, max_steps=steps))
+    watcher.on_preview(state())
+    watcher.on_preview(state())
+    watcher.on_end(SimpleNamespace())
+    watcher.close()
+
+
+def test_without_a_terminal_lines_are_plain_and_few(monkeypatch):
+    stream = io.StringIO()
+    follow(Console(file=stream, width=20), 21, monkeypatch)
+    lines = stream.getvalue().splitlines()
+    assert [line.split()[1] for line in lines[:-1]] == ["1/21", "6/21", "11/21", "16/21", "21/21"]
+    assert lines[-1] == "a first picture is in runs/photo/reconstruction.png, renewed as the fit goes on"
+    assert "\x1b" not in stream.getvalue()
+
+
+def test_on_a_terminal_there_is_one_live_line_that_leaves_nothing_behind(monkeypatch):
+    stream = io.StringIO()
+    follow(Console(file=stream, force_terminal=True, width=120, legacy_windows=False), 9, monkeypatch)
+    shown = stream.getvalue()
+    text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown)
+    assert all(f"step {step}/9" in text for step in range(1, 10))
+    assert shown.count("\n") <= 2
+    assert shown.rstrip().endswith("\x1b[2K")
+    assert shown.count("\x1b[?25l") == shown.count("\x1b[?25h") == 1
+
+
+def test_the_live_line_is_drawn_at_most_ten_times_a_second(monkeypatch):
+    stream = io.StringIO()
+    follow(Console(file=stream, force_terminal=True, width=120), 100, monkeypatch, seconds_a_step=0.01)
+    # One more each for the print above it and for its end.
+    assert 8 <= stream.getvalue().count("points/s") <= 10 + 2
+
+
+def test_the_header_names_the_engine_and_why_a_faster_one_cannot():
+    stream = io.StringIO()
+    image = fastsnf.signals.Image.from_array(np.zeros((4, 4), dtype=np.uint8))
+    field = fastsnf.SNF(2, 1, hidden_features=4).double()
+    fastsnf.fit(field, image, steps=1, callbacks=[Header(Console(file=stream, width=400), "photo.png")])
+    shown = stream.getvalue()
+    assert "photo.png: image, 4 x 4, 1 channel; 16 points" in shown
+    assert "engine  reference on cpu, " in shown
+    assert ", fp64 (native: " in shown
+    assert "run " not in shown
