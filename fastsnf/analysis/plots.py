@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastsnf.errors import InputError
+from fastsnf.signals.atomic import atomic_write
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -51,8 +51,8 @@ def curve(rows: Sequence[Mapping[str, Any]], path: Path | str, *, title: str = "
         title: A line above the axes.
 
     Raises:
-        InputError: when matplotlib is not installed; the message names the extra.
-        OSError: when the picture cannot be written.
+        InputError: when matplotlib is not installed, naming the extra, or the folder cannot be written.
+        RunError: when the disk is full or fails; an earlier picture stays.
     """
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -70,12 +70,8 @@ def curve(rows: Sequence[Mapping[str, Any]], path: Path | str, *, title: str = "
     if title:
         figure.suptitle(title, fontsize=10)
     target = Path(path)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
-        figure.savefig(temporary, dpi=DPI, format=target.suffix.lstrip(".") or "png")
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with atomic_write(target) as file:
+        figure.savefig(file, dpi=DPI, format=target.suffix.lstrip(".") or "png")
 
 
 def _panel(axes: Axes, rows: Sequence[Mapping[str, Any]], over: str) -> None:

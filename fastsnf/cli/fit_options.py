@@ -74,13 +74,13 @@ class FitOptions:
 
     activation: Annotated[str | None, choice(ACTIVATION_NAMES), default("sine")] = None
     """Activation of the field; gabor is WIRE's complex one."""
-    first_omega: Annotated[float | None, number("W", above=0), default("30")] = None
+    first_omega: Annotated[float | None, number("W", above=0), default("30; 20 for gabor")] = None
     """Frequency factor of the first layer."""
-    hidden_omega: Annotated[float | None, number("W", above=0), default("30")] = None
+    hidden_omega: Annotated[float | None, number("W", above=0), default("30; 20 for gabor")] = None
     """Frequency factor of the layers after it."""
     scale: Annotated[float | None, number("S", above=0), default("10")] = None
     """Width parameter of gaussian and gabor activations."""
-    init: Annotated[str | None, choice(INITS), default("weight-scaling")] = None
+    init: Annotated[str | None, choice(INITS), default("weight-scaling for sine, finer")] = None
     """Initializer of the weights."""
     alpha: Annotated[float | None, number("A", above=0), default("2.37 for images")] = None
     """Factor of weight scaling."""

@@ -52,10 +52,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except (Exception, KeyboardInterrupt, SystemExit) as error:
         status, line = outcome(error)
-        if line:
-            print(f"fastsnf: {line}", file=sys.stderr)
-        elif status == 1:
+        if line is None:
             traceback.print_exception(error)
+        elif line:
+            print(f"fastsnf: {line}", file=sys.stderr)
         return status
 
 
@@ -89,10 +89,10 @@ def usage() -> str:
     )
 
 
-def outcome(error: BaseException) -> tuple[int, str]:
+def outcome(error: BaseException) -> tuple[int, str | None]:
     """Return the exit status of `error` and its line for the user, empty where there is nothing to say.
 
-    An internal fault is status 1 without a line: it deserves its traceback.
+    An internal fault is status 1 and None: it deserves its traceback.
     """
     line = " ".join(str(error).split())
     if isinstance(error, SystemExit):
@@ -113,7 +113,7 @@ def outcome(error: BaseException) -> tuple[int, str]:
         )
     if isinstance(error, ModuleNotFoundError) and not str(error.name).startswith("fastsnf"):
         return 1, f"expected the package {error.name!r}; it is not installed: pip install {error.name}"
-    return 1, ""
+    return 1, None
 
 
 @contextmanager

@@ -20,6 +20,8 @@ REDRAW = 0.1
 """Seconds between two drawings of the live line."""
 BAR = 24
 """Characters of the progress bar."""
+WITH_BAR = 110
+"""Characters of a terminal that has room for the bar beside the line."""
 PLAIN = 5.0
 """Seconds between two plain lines, where there is no terminal."""
 
@@ -65,7 +67,8 @@ class Progress(Callback):
         if self._live is None:
             self._console.print(line, soft_wrap=True)
         else:
-            self._live.update(_bar(line, state), refresh=True)
+            wide = self._console.width >= WITH_BAR
+            self._live.update(_bar(line, state) if wide else line, refresh=True)
 
     def on_preview(self, state: FitState) -> None:
         """Say once where a viewer can watch."""
@@ -128,7 +131,7 @@ def progress_line(state: FitState, start: tuple[int, float] = (0, 0.0)) -> str:
     if seconds > 0:
         parts.append(f"{(state.points_seen - start[0]) / seconds / 1e6:.2f} M points/s")
     left = time_left(state)
-    parts.append(f"{clock(state.seconds)} elapsed" + (f", {clock(left)} left" if left is not None else ""))
+    parts.append(f"{clock(left)} left" if left is not None else clock(state.seconds))
     return "  ".join(parts)
 
 

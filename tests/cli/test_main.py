@@ -98,7 +98,7 @@ def test_an_internal_fault_shows_its_traceback(command, monkeypatch):
 
 
 def test_a_fault_inside_the_package_is_not_taken_for_a_missing_one():
-    assert outcome(ModuleNotFoundError("No module named 'fastsnf.gone'", name="fastsnf.gone")) == (1, "")
+    assert outcome(ModuleNotFoundError("No module named 'fastsnf.gone'", name="fastsnf.gone")) == (1, None)
 
 
 def test_info_names_each_engine_and_why_it_cannot_run(command):
@@ -143,6 +143,15 @@ def test_a_reader_that_leaves_early_is_no_fault(tmp_path):
     done = finish(process)
     assert done.status == 1
     assert done.err == ""
+
+
+def test_a_reader_that_leaves_a_fit_is_no_fault_either(command, monkeypatch):
+    def leave(argv):
+        raise SystemExit(1)  # what rich makes of a broken pipe
+
+    monkeypatch.setattr(info, "main", leave)
+    done = command("info")
+    assert (done.status, done.err) == (1, "")
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

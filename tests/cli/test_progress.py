@@ -32,12 +32,12 @@ def state(**changes):
 
 def test_the_line_names_step_loss_psnr_speed_and_time_left():
     line = progress_line(state())
-    assert line == "step 50/200  loss 1.250e-03  PSNR 29.03 dB  2.00 M points/s  10.0 s elapsed, 30.0 s left"
+    assert line == "step 50/200  loss 1.250e-03  PSNR 29.03 dB  2.00 M points/s  30.0 s left"
 
 
 def test_the_line_leaves_out_what_is_not_known():
     line = progress_line(state(max_steps=None, loss=None, psnr=float("nan"), seconds=0.0))
-    assert line == "step 50  0.0 s elapsed"
+    assert line == "step 50  0.0 s"
 
 
 def test_the_speed_of_a_resumed_run_is_that_of_this_session():
@@ -91,12 +91,15 @@ def test_without_a_terminal_lines_are_plain_and_few(monkeypatch):
     assert "\x1b" not in stream.getvalue()
 
 
-def test_on_a_terminal_there_is_one_live_line_that_leaves_nothing_behind(monkeypatch):
+@pytest.mark.parametrize("width", [80, 120])
+def test_on_a_terminal_there_is_one_live_line_that_leaves_nothing_behind(monkeypatch, width):
     stream = io.StringIO()
-    follow(Console(file=stream, force_terminal=True, width=120, legacy_windows=False), 9, monkeypatch)
+    follow(Console(file=stream, force_terminal=True, width=width, legacy_windows=False), 9, monkeypatch)
     shown = stream.getvalue()
+    assert ("━" in shown) == (width == 120)
     text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown)
     assert all(f"step {step}/9" in text for step in range(1, 10))
+    assert "left" in text
     assert shown.count("\n") <= 2
     assert shown.rstrip().endswith("\x1b[2K")
     assert shown.count("\x1b[?25l") == shown.count("\x1b[?25h") == 1
