@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from benchmarks.sides import FASTSNF
-from benchmarks.timer import Round, Sample, Spread
+from benchmarks.timer import Round, Sample, Spread, steady
 
 LEAST_ROUNDS = 3
 """A figure of fewer steady rounds is not given."""
@@ -29,21 +28,29 @@ def side_summary(samples: Sequence[Sample], flops: int) -> dict[str, Any]:
     }
 
 
-def of_rounds(rounds: Sequence[Round], sides: Sequence[str], flops: int) -> dict[str, Any]:
-    """Return the figures of all steady rounds, or none where fewer than `LEAST_ROUNDS` were steady.
+def enough(rounds: Sequence[Round], names: Sequence[str]) -> list[Round]:
+    """Return the rounds that are steady for some sides, or none where they are too few for a figure."""
+    kept = [item for item in rounds if steady(item, names)]
+    return kept if len(kept) >= min(LEAST_ROUNDS, len(rounds)) else []
 
-    `ratios` are medians over fastsnf's median: how many times longer the other side takes.
+
+def of_rounds(rounds: Sequence[Round], sides: Sequence[str], flops: int) -> dict[str, Any]:
+    """Return the figures of the steady runs; a side with fewer than `LEAST_ROUNDS` of them has none.
+
+    `ratios` are how many times longer the other side takes than the first one: its median over the first
+    one's, both of the rounds in which the pair was steady.
     """
-    steady = [item for item in rounds if item.steady]
-    record: dict[str, Any] = {"rounds": len(rounds), "rounds_steady": len(steady), "sides": {}, "ratios": {}}
-    if len(steady) < min(LEAST_ROUNDS, len(rounds)):
-        return record
-    peaks = [sample.peak for item in steady for sample in item.samples.values() if sample.peak is not None]
+    peaks = [peak for item in rounds for sample in item.values() for peak in sample.peaks]
+    record: dict[str, Any] = {"rounds": len(rounds), "rounds_steady": {}, "sides": {}, "ratios": {}}
     record["peak_gflop_s"] = Spread.of(peaks).to_dict() if peaks else None
     for side in sides:
-        record["sides"][side] = side_summary([item.samples[side] for item in steady], flops)
-    if FASTSNF in sides:
-        own = record["sides"][FASTSNF]["seconds"]["median"]
-        others = [side for side in sides if side != FASTSNF]
-        record["ratios"] = {side: record["sides"][side]["seconds"]["median"] / own for side in others}
+        pair = [sides[0]] if side == sides[0] else [sides[0], side]
+        kept = enough(rounds, pair)
+        record["rounds_steady"][side] = len(kept)
+        if not kept:
+            continue
+        record["sides"][side] = side_summary([item[side] for item in kept], flops)
+        if side != sides[0]:
+            own = Spread.of([item[sides[0]].wall for item in kept]).median
+            record["ratios"][side] = record["sides"][side]["seconds"]["median"] / own
     return record

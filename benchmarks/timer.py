@@ -1,8 +1,8 @@
 """Timing of several sides of a comparison, alternating, with the machine's peak measured around each run.
 
 Shared machines change speed by 2x within seconds. So no figure is taken alone: the sides run in turn, in an
-order that rotates from round to round; the peak is measured before and after each run; and a round in which
-the peak moved by more than `MAX_PEAK_MOVE` is thrown out.
+order that rotates from round to round; the peak is measured before and after each run; and where it moved by
+more than `MAX_PEAK_MOVE`, the run gives no share of the peak and the pair of runs no ratio.
 """
 
 from __future__ import annotations
@@ -14,7 +14,10 @@ from dataclasses import dataclass
 from typing import Any
 
 MAX_PEAK_MOVE = 0.10
-"""A round is kept while its largest measured peak is at most this much above its smallest."""
+"""Runs are kept while the largest peak measured around them is at most this much above the smallest."""
+
+MAX_EXTRA = 3
+"""How many times the wanted number of rounds an unsteady machine gets."""
 
 Peak = Callable[[], float | None]
 Run = Callable[[], object]
@@ -22,24 +25,26 @@ Run = Callable[[], object]
 
 @dataclass(frozen=True)
 class Sample:
-    """One run: wall seconds, CPU seconds of all threads, the peak around it in GFLOP/s (None: unknown)."""
+    """One run: wall seconds, CPU seconds of all threads, the peaks before and after it in GFLOP/s."""
 
     wall: float
     cpu: float
-    peak: float | None
-
-
-@dataclass(frozen=True)
-class Round:
-    """One run of every side, and how far the peak moved meanwhile: largest / smallest - 1."""
-
-    samples: dict[str, Sample]
-    peak_move: float
+    peaks: tuple[float, ...] = ()
 
     @property
-    def steady(self) -> bool:
-        """Whether the machine kept its speed during the round."""
-        return self.peak_move <= MAX_PEAK_MOVE
+    def peak(self) -> float | None:
+        """The peak around the run; None where it cannot be measured."""
+        return sum(self.peaks) / len(self.peaks) if self.peaks else None
+
+
+Round = dict[str, Sample]
+"""One run of every side, by its name."""
+
+
+def steady(item: Round, names: Sequence[str]) -> bool:
+    """Return whether the machine kept its speed around the runs of some sides in a round."""
+    peaks = [peak for name in names for peak in item[name].peaks]
+    return not peaks or max(peaks) <= (1 + MAX_PEAK_MOVE) * min(peaks)
 
 
 @dataclass(frozen=True)
@@ -75,38 +80,36 @@ def timed(run: Run) -> tuple[float, float]:
 
 def one_round(sides: Mapping[str, Run], order: Sequence[str], peak: Peak) -> Round:
     """Run every side once, in `order`, with the peak before, between and after."""
-    peaks = [peak()]
     samples = {}
+    before = peak()
     for name in order:
         wall, cpu = timed(sides[name])
-        peaks.append(peak())
-        before, after = peaks[-2:]
-        around = None if before is None or after is None else (before + after) / 2
-        samples[name] = Sample(wall, cpu, around)
-    known = [value for value in peaks if value is not None]
-    return Round(samples, max(known) / min(known) - 1 if known else 0.0)
+        after = peak()
+        samples[name] = Sample(wall, cpu, tuple(value for value in (before, after) if value is not None))
+        before = after
+    return samples
 
 
-def measure(
-    sides: Mapping[str, Run], *, peak: Peak, rounds: int, warmup: int = 2, extra: int | None = None
-) -> list[Round]:
-    """Return `rounds` steady rounds, or all there were after `extra` more (as many again when None).
+def measure(sides: Mapping[str, Run], *, peak: Peak, rounds: int, warmup: int = 2) -> list[Round]:
+    """Return rounds until `rounds` of them are steady for each pair of the first side with another.
+
+    On a machine that does not keep its speed, there are at most `MAX_EXTRA` times as many.
 
     Args:
-        sides: what to run, by name.
+        sides: what to run, by name; the first is what the others are compared with.
         peak: the machine's FMA peak now, in GFLOP/s; None where it cannot be measured.
         rounds: steady rounds wanted.
         warmup: runs of every side that are not timed.
-        extra: rounds allowed beyond `rounds` to replace unsteady ones.
     """
     for _ in range(warmup):
         for run in sides.values():
             run()
-    names = list(sides)
+    first, *others = names = list(sides)
+    pairs = [[first, other] for other in others] or [[first]]
     done: list[Round] = []
-    for index in range(rounds + (rounds if extra is None else extra)):
-        if sum(item.steady for item in done) >= rounds:
-            break
-        turn = index % len(names)
+    while len(done) < MAX_EXTRA * rounds:
+        turn = len(done) % len(names)
         done.append(one_round(sides, names[turn:] + names[:turn], peak))
+        if all(sum(steady(item, pair) for item in done) >= rounds for pair in pairs):
+            break
     return done
