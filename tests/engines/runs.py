@@ -159,5 +159,10 @@ def assert_same_bits(found: dict[str, Tensor], expected: dict[str, Tensor]) -> N
     assert list(found) == list(expected)
     for name, tensor in found.items():
         torch.testing.assert_close(
-            tensor, expected[name], rtol=0.0, atol=0.0, equal_nan=True, msg=lambda text, n=name: f"{n}: {text}"
+            tensor,
+            expected[name],
+            rtol=0.0,
+            atol=0.0,
+            equal_nan=True,
+            msg=lambda text, n=name: f"{n}: {text}",
         )
