@@ -42,8 +42,8 @@ def test_bias_is_a_choice_of_each_layer(act: Activation, bias: bool | list[bool]
 
 
 DRAWS = 3
-"""Independent sets of numbers that a drawn shape is judged on, until one passes. With a handful of points eager is
-now and then three times as exact as usual: one shape in a hundred fails once by luck, a wrong term always."""
+"""Sets of numbers that a drawn shape is judged on, until one passes. With a handful of points eager is now and
+then three times as exact as usual: one shape in a hundred fails once by luck, a wrong term always."""
 
 
 def drawn_problem(number: int, draw_number: int = 0) -> Problem:
@@ -101,7 +101,7 @@ def test_wide_layers(act: Activation, widths: list[int]) -> None:
 
 
 def test_few_rows_and_few_columns_of_a_gradient() -> None:
-    """At most four rows or columns of a gradient are dot products over the points, more are outer products."""
+    """At most four rows or columns of a gradient are dot products over the points, more an outer product."""
     for few in range(1, 7):
         judge_field(problem(FieldSpec.mlp(Sine(30.0), 1), [few, 40, few, few + 1], 90))
 

@@ -184,7 +184,7 @@ def test_what_an_earlier_call_left_does_not_matter(spec: FieldSpec, variant: str
 
 
 def poison(value: float) -> None:
-    """Fill the workspace with the activations of a constant input, in all passes and wider than any field's here."""
+    """Fill the workspace with the activations of a constant input, wider than those of any field here."""
     case = problem(FieldSpec.mlp(ReLU(), 7), [17, *[120] * 8, 6], 500)
     case.x.fill_(value)
     case.target.fill_(value)
