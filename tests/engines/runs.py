@@ -1,4 +1,4 @@
-"""The CPU engine as the gate runs it, its variants, and random problems to give it."""
+"""The CPU engine as the gate runs it, on each of its variants."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from fastsnf.engines import native
-from fastsnf.spec import Activation, FieldSpec, Finer, Gaussian, Identity, ReLU, Sine
-from tests import cases
+from fastsnf.spec import FieldSpec
+from tests.engines.problems import Problem
 from tests.judge import Result, Run, field_run, judge, mse_run
 
 if not native.variants():
@@ -19,67 +19,6 @@ if not native.variants():
 
 VARIANTS = native.variants()
 EVERY_VARIANT = pytest.mark.parametrize("variant", VARIANTS)
-
-SPECS = {
-    **{act.name: FieldSpec.mlp(act, 2) for act in cases.ACTIVATIONS},
-    "identity": FieldSpec.mlp(Identity(), 2),
-    "first omega": FieldSpec.mlp(Sine(30.0), 2, first=Sine(7.0)),
-    "first gaussian": FieldSpec.mlp(Sine(20.0), 1, first=Gaussian(3.0)),
-    "mixed": FieldSpec((ReLU(), Identity(), Finer(5.0), Gaussian(2.0))),
-    **{f"last {act.name}": FieldSpec.mlp(act, 1, last=act) for act in cases.REAL_ACTIVATIONS},
-}
-"""Every activation hidden and last (as ``Siren(outermost_linear=False)`` has it), a first layer of another
-omega and of another kind, and one activation of each layer."""
-
-EVERY_SPEC = pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS.keys())
-
-
-class Problem(NamedTuple):
-    """A field, its points, and what the passes compare with."""
-
-    spec: FieldSpec
-    x: Tensor
-    weights: list[Tensor]
-    biases: list[Tensor | None]
-    d_out: Tensor
-    target: Tensor
-    sample_weight: Tensor
-
-    @property
-    def field_rows(self) -> list[Tensor]:
-        """Return what `native_field` and `tests.judge.field_run` take as rows."""
-        return [self.x, self.d_out]
-
-    @property
-    def mse_rows(self) -> list[Tensor]:
-        """Return what `native_mse` and `tests.judge.mse_run` take as rows."""
-        return [self.x, self.target, self.sample_weight]
-
-
-def problem(
-    spec: FieldSpec,
-    widths: Sequence[int],
-    points: int,
-    *,
-    bias: bool | Sequence[bool] = True,
-    gen: torch.Generator | None = None,
-    dtype: torch.dtype = torch.float32,
-) -> Problem:
-    """Return a random problem; a third of its points has weight 0 and a target of NaN."""
-    gen = gen or cases.generator()
-    weights, biases = cases.random_field(spec, widths, bias, dtype, gen)
-    x = cases.random_points(points, widths[0], dtype=dtype, gen=gen)
-    d_out, target = (torch.randn(points, widths[-1], generator=gen, dtype=dtype) for _ in range(2))
-    sample_weight = torch.rand(points, generator=gen, dtype=dtype)
-    if points > 2:
-        sample_weight[::3] = 0.0
-        target[::3] = float("nan")
-    return Problem(spec, x, weights, biases, d_out, target, sample_weight)
-
-
-def mlp_problem(act: Activation, shape: cases.Shape, gen: torch.Generator | None = None) -> Problem:
-    """Return a random problem of one of `tests.cases.SHAPES`."""
-    return problem(FieldSpec.mlp(act, shape.L), shape.widths, shape.N, gen=gen)
 
 
 def native_field(spec: FieldSpec, *, need_x: bool = True, need_params: bool = True) -> Run:

@@ -8,7 +8,8 @@ import torch
 
 from fastsnf.engines import native
 from fastsnf.spec import FieldSpec, Identity, Sine
-from tests.engines.runs import EVERY_VARIANT, everything, problem
+from tests.engines.problems import problem
+from tests.engines.runs import EVERY_VARIANT, everything
 
 DENORMAL = 1e-40
 

@@ -8,16 +8,14 @@ import torch
 from fastsnf.engines import native
 from fastsnf.spec import Activation, FieldSpec, Gabor, Identity, Sine
 from tests import cases
+from tests.engines.problems import EVERY_SPEC, Problem, problem
 from tests.engines.runs import (
-    EVERY_SPEC,
     EVERY_VARIANT,
-    Problem,
     assert_same_bits,
     everything,
     judge_field,
     judge_mse,
     native_field,
-    problem,
 )
 
 BIAS = pytest.mark.parametrize(
@@ -42,8 +40,8 @@ def test_bias_is_a_choice_of_each_layer(act: Activation, bias: bool | list[bool]
 
 
 DRAWS = 3
-"""Sets of numbers that a drawn shape is judged on, until one passes. With a handful of points eager is now and
-then three times as exact as usual: one shape in a hundred fails once by luck, a wrong term always."""
+"""Sets of numbers that a drawn shape is judged on, until one passes. With a handful of points eager is now
+and then three times as exact as usual: one shape in a hundred fails once by luck, a wrong term always."""
 
 
 def drawn_problem(number: int, draw_number: int = 0) -> Problem:

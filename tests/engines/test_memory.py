@@ -11,7 +11,8 @@ import pytest
 
 from fastsnf.spec import FieldSpec, Gabor, Sine
 from tests import cases
-from tests.engines.runs import everything, problem
+from tests.engines.problems import problem
+from tests.engines.runs import everything
 
 MB = 2**20
 STATM, STATUS = Path("/proc/self/statm"), Path("/proc/self/status")
@@ -70,7 +71,7 @@ print(step(1_048_576, int(sys.argv[1])))
 
 @pytest.mark.parametrize("width", [64, 256] if cases.count(10) == 10 else [64])
 def test_a_step_over_a_million_points_takes_less_than_100_megabytes(width: int) -> None:
-    """Above inputs, targets and parameters. VmHWM is the process's own peak; ru_maxrss starts at its parent's."""
+    """Above inputs, targets and parameters; VmHWM is the process's own peak, ru_maxrss also its parent's."""
     done = subprocess.run(
         [sys.executable, "-c", STEP, str(width)],
         capture_output=True,

@@ -13,16 +13,8 @@ from fastsnf import reference
 from fastsnf.engines import native
 from fastsnf.spec import Activation, FieldSpec, Identity, ReLU, Sine, Tanh
 from tests import cases
-from tests.engines.runs import (
-    EVERY_SPEC,
-    EVERY_VARIANT,
-    Problem,
-    assert_same_bits,
-    everything,
-    judge_field,
-    judge_mse,
-    problem,
-)
+from tests.engines.problems import EVERY_SPEC, Problem, problem
+from tests.engines.runs import EVERY_VARIANT, assert_same_bits, everything, judge_field, judge_mse
 
 WIDE = pytest.mark.parametrize("width", [5, 64], ids=lambda F: f"F={F}")
 """Gradients as dot products and as outer products."""

@@ -17,7 +17,8 @@ import torch
 from fastsnf.engines import native
 from fastsnf.spec import Activation, FieldSpec, Gabor, Sine
 from tests import cases
-from tests.engines.runs import EVERY_VARIANT, VARIANTS, Problem, assert_same_bits, everything, problem
+from tests.engines.problems import Problem, problem
+from tests.engines.runs import EVERY_VARIANT, VARIANTS, assert_same_bits, everything
 from tests.tolerances import THREADS, error, largest
 
 COUNTS = (1, 2, 3, 7)
