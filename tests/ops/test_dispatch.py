@@ -1,0 +1,154 @@
+"""Choosing an engine: automatic, explicit, for a block, and what is said about those that cannot."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+import torch
+from torch import Tensor
+
+from fastsnf import ops, reference
+from fastsnf.errors import EngineError, InputError
+from fastsnf.spec import FieldSpec, Sine
+from tests import cases
+from tests.ops.engines import NATIVE
+
+SPEC = FieldSpec.mlp(Sine(30.0), 0)
+
+
+def field(
+    dtype: torch.dtype = torch.float32, width: int = 8
+) -> tuple[Tensor, list[Tensor], list[Tensor | None]]:
+    """Return (x, weights, biases) of a field of two layers."""
+    gen = cases.generator()
+    x = cases.random_points(5, 2, dtype=dtype, gen=gen)
+    return (x, *cases.random_field(SPEC, [2, width, 3], dtype=dtype, gen=gen))
+
+
+def reasons(x: Tensor, weights: list[Tensor], biases: list[Tensor | None]) -> dict[str, list[str]]:
+    return dict(ops.explain(x, weights, biases, spec=SPEC))
+
+
+def test_names() -> None:
+    assert ops.engine_names() == ("auto", "native", "reference", "triton", "cuda")
+
+
+@NATIVE
+def test_auto_takes_the_fastest_that_can() -> None:
+    assert ops.chosen(*field(), spec=SPEC) == "native"
+    assert reasons(*field())["native"] == []
+
+
+def test_auto_takes_the_reference_where_nothing_else_can() -> None:
+    for other in (field(torch.float64), field(width=5000)):
+        assert ops.chosen(*other, spec=SPEC) == "reference"
+        assert reasons(*other)["reference"] == []
+        assert torch.equal(ops.field(*other, spec=SPEC), reference.forward(*other, SPEC))
+
+
+@NATIVE
+def test_an_explicit_engine_raises_with_every_reason() -> None:
+    with pytest.raises(EngineError) as raised:
+        ops.field(*field(torch.float64, width=5000), spec=SPEC, engine="native")
+    message = str(raised.value)
+    assert message.startswith("engine 'native' cannot take this call: ")
+    assert "tensors are torch.float64, it computes in torch.float32" in message
+    assert "a layer has 5000 inputs or outputs, it takes at most 4096" in message
+    assert message.endswith("Use engine='auto'")
+    assert reasons(*field(torch.float64, width=5000))["native"] == message[
+        len("engine 'native' cannot take this call: ") : -len(". Use engine='auto'")
+    ].split("; ")
+
+
+@pytest.mark.parametrize("engine", ["triton", "cuda"])
+def test_engines_of_other_versions_say_so(engine: str) -> None:
+    x, weights, biases = field()
+    with pytest.raises(EngineError, match=f"engine '{engine}' cannot take this call: this version has no"):
+        ops.field(x, weights, biases, spec=SPEC, engine=engine)
+    with pytest.raises(EngineError, match="this version has no"):
+        ops.mse_value_and_grad(x, torch.zeros(5, 3), weights, biases, spec=SPEC, engine=engine)
+    with pytest.raises(EngineError, match="this version has no"):
+        ops.linear_act(x, weights[0], biases[0], activation=Sine(30.0), engine=engine)
+    assert len(reasons(x, weights, biases)[engine]) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"), [("nativ", "native"), ("refrence", "reference"), ("Cuda", "cuda"), ("auot", "auto")]
+)
+def test_an_unknown_engine_names_the_nearest(name: str, nearest: str) -> None:
+    names = "auto, native, reference, triton, cuda"
+    expected = f"expected the engine to be one of {names}; got '{name}', did you mean '{nearest}'"
+    for call in (
+        lambda: ops.field(*field(), spec=SPEC, engine=name),
+        lambda: ops.chosen(*field(), spec=SPEC, engine=name),
+        lambda: ops.use_engine(name).__enter__(),
+    ):
+        with pytest.raises(InputError) as raised:
+            call()
+        assert expected in str(raised.value)
+
+
+def test_use_engine_holds_for_a_block() -> None:
+    outside = ops.chosen(*field(), spec=SPEC)
+    with ops.use_engine("reference"):
+        assert ops.chosen(*field(), spec=SPEC) == "reference"
+        assert torch.equal(ops.field(*field(), spec=SPEC), reference.forward(*field(), SPEC))
+        with ops.use_engine("auto"):
+            assert ops.chosen(*field(), spec=SPEC) == outside
+        assert ops.chosen(*field(), spec=SPEC) == "reference"
+    assert ops.chosen(*field(), spec=SPEC) == outside
+
+
+@NATIVE
+def test_an_explicit_engine_outranks_the_block() -> None:
+    with ops.use_engine("reference"):
+        assert ops.chosen(*field(), spec=SPEC, engine="native") == "native"
+    with ops.use_engine("native"):
+        assert ops.chosen(*field(), spec=SPEC, engine="reference") == "reference"
+
+
+def test_use_engine_ends_with_an_exception() -> None:
+    outside = ops.chosen(*field(), spec=SPEC)
+    with pytest.raises(KeyError), ops.use_engine("reference"):
+        raise KeyError
+    assert ops.chosen(*field(), spec=SPEC) == outside
+
+
+def test_the_blocks_engine_must_take_the_call() -> None:
+    with ops.use_engine("triton"), pytest.raises(EngineError, match="this version has no Triton engine"):
+        ops.field(*field(), spec=SPEC)
+
+
+def test_use_engine_holds_in_every_thread() -> None:
+    """A data loader's or an autograd thread inside the block takes the block's engine."""
+    found: list[str] = []
+    with ops.use_engine("reference"):
+        thread = threading.Thread(target=lambda: found.append(ops.chosen(*field(), spec=SPEC)))
+        thread.start()
+        thread.join()
+    assert found == ["reference"]
+
+
+@NATIVE
+def test_a_transform_is_a_reason() -> None:
+    x, weights, biases = field()
+    seen = []
+
+    def inside(point: Tensor) -> Tensor:
+        seen.append(reasons(point, weights, biases)["native"])
+        return point
+
+    torch.func.vmap(inside)(x)
+    assert len(seen[0]) == 1
+    assert "torch.func transforms" in seen[0][0]
+
+
+def test_the_report_of_this_machine() -> None:
+    rows = {row["engine"]: row for row in ops.engines_report()}
+    assert list(rows) == ["native", "reference", "triton", "cuda"]
+    assert rows["reference"]["available"]
+    assert torch.__version__ in rows["reference"]["detail"]
+    assert all(row["available"] == (row["reasons"] == []) for row in rows.values())
+    if rows["native"]["available"]:
+        assert f"{torch.get_num_threads()} threads" in rows["native"]["detail"]

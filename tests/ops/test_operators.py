@@ -1,0 +1,107 @@
+"""The custom operators as torch sees them: schema, fake tensors, autograd registration, dispatch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from fastsnf.ops import registration
+from fastsnf.ops.registration import field_bwd, field_fwd, field_mse, flatten
+from fastsnf.spec import FieldSpec, Gabor, Sine
+from tests import cases
+from tests.engines.problems import Problem, problem
+from tests.ops.engines import NATIVE
+
+pytestmark = NATIVE
+
+SPECS = [FieldSpec.mlp(Sine(2.0), 1), FieldSpec.mlp(Gabor(2.0, 1.0), 1), FieldSpec((Sine(2.0),))]
+"""Slow waves: opcheck compares float32 results of different orders of summation, and omega amplifies rounding."""
+
+
+def inputs_of(spec: FieldSpec, points: int, bias: bool, layout: str) -> Problem:
+    """Return a problem whose tensors are laid out as `layout` says."""
+    case = problem(spec, [3, *[6] * (spec.layers - 1), 2], points, bias=bias)
+    case.target.nan_to_num_(0.0)
+    if layout == "dense":
+        return case
+    return case._replace(
+        x=cases.strided(case.x),
+        weights=[cases.transposed(w) for w in case.weights],
+        d_out=cases.transposed(case.d_out),
+        target=cases.strided(case.target),
+    )
+
+
+def arguments(case: Problem, *, grad: bool) -> dict[str, tuple[Any, tuple[Any, ...]]]:
+    """Return every operator with arguments."""
+    params, has_bias = flatten(case.weights, case.biases)
+    x, d_out = case.x.detach(), case.d_out.detach()
+    if grad:
+        x.requires_grad_()
+        d_out.requires_grad_()
+        params = [p.detach().requires_grad_() for p in params]
+    end = case.spec.key, has_bias, "native"
+    operators = {
+        "field_fwd": (field_fwd, (x, params, *end)),
+        "field_mse": (
+            field_mse,
+            (x.detach(), case.target, [p.detach() for p in params], case.sample_weight, *end),
+        ),
+    }
+    for need_x, need_params in ((True, True), (True, False), (False, True)):
+        operators[f"field_bwd {need_x} {need_params}"] = (
+            field_bwd,
+            (x, params, d_out, *end, need_x, need_params),
+        )
+    return operators
+
+
+CASES = [(spec, points, layout) for spec in SPECS for points in (9, 0, 1) for layout in ("strided", "dense")]
+
+
+@pytest.mark.parametrize(
+    ("spec", "points", "layout"), CASES if cases.count(10) == 10 else [CASES[0], CASES[9]]
+)
+def test_opcheck(spec: FieldSpec, points: int, layout: str) -> None:
+    for bias in (True, False) if cases.count(10) == 10 else (True,):
+        for operator, given in arguments(inputs_of(spec, points, bias, layout), grad=True).values():
+            torch.library.opcheck(operator, given)
+
+
+def test_opcheck_without_gradients() -> None:
+    for operator, given in arguments(inputs_of(SPECS[0], 9, True, "dense"), grad=False).values():
+        torch.library.opcheck(operator, given)
+
+
+def test_results_are_new_and_contiguous() -> None:
+    for operator, given in arguments(inputs_of(SPECS[0], 9, True, "strided"), grad=False).values():
+        results = operator(*given)
+        for result in [results] if isinstance(results, Tensor) else results:
+            assert result.is_contiguous()
+            assert not any(
+                result.data_ptr() == t.data_ptr() for t in [given[0], *given[1]] if isinstance(t, Tensor)
+            )
+
+
+def test_flat_parameters_round_trip() -> None:
+    weights = [torch.ones(1, 1), torch.ones(2, 1), torch.ones(3, 2)]
+    biases = [torch.zeros(1), None, torch.zeros(3)]
+    params, has_bias = flatten(weights, biases)
+    assert (len(params), has_bias) == (5, [True, False, True])
+    again = registration.unflatten(params, has_bias)
+    assert all(a is b for a, b in zip(again[0], weights, strict=True))
+    assert all(a is b for a, b in zip(again[1], biases, strict=True))
+
+
+def test_lazy_conjugates_and_negatives_are_resolved() -> None:
+    case = problem(SPECS[1], [3, 6, 6, 2], 9)
+    weights = [
+        w.conj().resolve_conj().conj() if w.is_complex() else torch._neg_view(-w) for w in case.weights
+    ]
+    params, has_bias = flatten(weights, case.biases)
+    found = field_fwd(torch._neg_view(-case.x), params, case.spec.key, has_bias, "native")
+    params, has_bias = flatten(case.weights, case.biases)
+    assert torch.equal(found, field_fwd(case.x, params, case.spec.key, has_bias, "native"))
