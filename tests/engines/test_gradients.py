@@ -8,7 +8,7 @@ import torch
 from fastsnf.engines import native
 from fastsnf.spec import Activation, FieldSpec, Gabor, Identity, Sine
 from tests import cases
-from tests.engines.problems import EVERY_SPEC, Problem, problem
+from tests.engines.problems import EVERY_SPEC, Problem, problem, until_one_passes
 from tests.engines.runs import (
     EVERY_VARIANT,
     assert_same_bits,
@@ -39,11 +39,6 @@ def test_bias_is_a_choice_of_each_layer(act: Activation, bias: bool | list[bool]
     judge_mse(case)
 
 
-DRAWS = 3
-"""Sets of numbers that a drawn shape is judged on, until one passes. With a handful of points eager is now
-and then three times as exact as usual: one shape in a hundred fails once by luck, a wrong term always."""
-
-
 def drawn_problem(number: int, draw_number: int = 0) -> Problem:
     """Return problem `number` of an endless list: every activation in turn, sizes uniform in their logarithm.
 
@@ -69,14 +64,8 @@ def drawn_problem(number: int, draw_number: int = 0) -> Problem:
 
 @pytest.mark.parametrize("number", range(cases.count(300)))
 def test_drawn_shapes(number: int) -> None:
-    for judge in (judge_field, judge_mse):
-        for draw_number in range(DRAWS):
-            try:
-                judge(drawn_problem(number, draw_number))
-                break
-            except AssertionError:
-                if draw_number == DRAWS - 1:
-                    raise
+    until_one_passes(judge_field, lambda draw_number: drawn_problem(number, draw_number))
+    until_one_passes(judge_mse, lambda draw_number: drawn_problem(number, draw_number))
 
 
 def test_drawn_shapes_reach_the_corners() -> None:

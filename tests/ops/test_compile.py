@@ -1,0 +1,135 @@
+"""torch.compile in one graph, with changing shapes, and torch.export."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from fastsnf import ops, reference
+from fastsnf.spec import Activation, FieldSpec, Gabor, Sine
+from tests import cases
+from tests.engines.problems import Problem
+from tests.ops.engines import NATIVE
+from tests.ops.functions import as_leaves, field_of, present, small
+from tests.tolerances import FLOAT32, assert_close
+
+ACTS = pytest.mark.parametrize("act", [Sine(3.0), Gabor(2.0, 1.0)], ids=cases.name)
+TOLERANCE = 10 * FLOAT32
+
+
+@pytest.fixture(autouse=True)
+def _fresh_graphs() -> Iterator[None]:
+    torch.compiler.reset()
+    yield
+    torch.compiler.reset()
+
+
+def calls_of_engines(graphs: list[torch.fx.GraphModule]) -> set[str]:
+    """Return the names of fastsnf's operators in captured graphs."""
+    targets = {str(node.target) for graph in graphs for node in graph.graph.nodes}
+    return {name.split(".")[1] for name in targets if name.startswith("fastsnf.")}
+
+
+@ACTS
+def test_one_graph_forward_and_backward(act: Activation) -> None:
+    case = small(act, torch.float32, 9)
+    results = []
+    for function in (torch.compile(field_of(case), fullgraph=True, backend="aot_eager"), field_of(case)):
+        inputs = as_leaves(present(case))
+        out = function(*inputs)
+        results.append([out.detach(), *torch.autograd.grad(out, inputs, case.d_out)])
+    for found, expected in zip(*results, strict=True):
+        assert_close(found, expected, TOLERANCE)
+
+
+@NATIVE
+def test_the_graph_calls_the_engine() -> None:
+    case, graphs = small(Sine(3.0), torch.float32, 9), []
+
+    def backend(graph: torch.fx.GraphModule, _inputs: list[Tensor]) -> torch.fx.GraphModule:
+        graphs.append(graph)
+        return graph
+
+    torch.compile(field_of(case), fullgraph=True, backend=backend)(*present(case))
+    assert calls_of_engines(graphs) == {"field_fwd"}
+    graphs.clear()
+    torch.compiler.reset()
+    with ops.use_engine("reference"):
+        torch.compile(field_of(case), fullgraph=True, backend=backend)(*present(case))
+    assert len(graphs) == 1
+    assert calls_of_engines(graphs) == set()
+
+
+def test_changing_numbers_of_points() -> None:
+    case = small(Sine(3.0), torch.float32, 9)
+    compiled = torch.compile(field_of(case), fullgraph=True, backend="aot_eager", dynamic=True)
+    for points in (9, 5, 64, 2):
+        x = cases.random_points(points, 2)
+        inputs = as_leaves([x, *present(case)[1:]])
+        out = compiled(*inputs)
+        out.sum().backward()
+        assert_close(out, reference.forward(x, *case[2:4], case.spec), TOLERANCE)
+        assert inputs[0].grad is not None
+        assert inputs[0].grad.shape == x.shape
+
+
+@ACTS
+def test_mse_in_one_graph(act: Activation) -> None:
+    case = small(act, torch.float32, 9)
+
+    def step(x: Tensor, target: Tensor, weight: Tensor, params: list[Tensor]) -> tuple[Tensor, ...]:
+        weights, biases = params[:3], [params[3], None, params[4]]
+        result = ops.mse_value_and_grad(x, target, weights, biases, spec=case.spec, sample_weight=weight)
+        return result.loss, *result.d_weights, *[d for d in result.d_biases if d is not None]
+
+    given = case.x, case.target, case.sample_weight, present(case)[1:]
+    compiled = torch.compile(step, fullgraph=True, backend="aot_eager")
+    for found, expected in zip(compiled(*given), step(*given), strict=True):
+        assert_close(found, expected, TOLERANCE)
+
+
+@ACTS
+def test_linear_act_and_activate_in_one_graph(act: Activation) -> None:
+    case = small(act, torch.float32, 9)
+
+    def layer(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        return ops.activate(ops.linear_act(x, weight, bias, activation=act), activation=act)
+
+    given = case.x, case.weights[0], case.biases[0]
+    compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")
+    assert_close(compiled(*given), layer(*given), TOLERANCE)
+
+
+class Module(nn.Module):
+    """A field as a module, which export asks for."""
+
+    def __init__(self, case: Problem) -> None:
+        super().__init__()
+        self.spec = case.spec
+        self.params = nn.ParameterList(present(case)[1:])
+
+    def forward(self, x: Tensor) -> Tensor:
+        params = list(self.params)
+        return ops.field(x, params[:3], [params[3], None, params[4]], spec=self.spec)
+
+
+@ACTS
+def test_export_is_plain_operations(act: Activation) -> None:
+    """An exported program must run where fastsnf is not installed."""
+    case = small(act, torch.float32, 9)
+    points = torch.export.Dim("points", min=2)
+    program = torch.export.export(Module(case), (case.x,), dynamic_shapes={"x": {0: points}})
+    assert calls_of_engines([program.graph_module]) == set()
+    for x in (case.x, cases.random_points(31, 2)):
+        assert_close(program.module()(x), reference.forward(x, *case[2:4], case.spec), TOLERANCE)
+
+
+def test_compile_of_one_layer_field() -> None:
+    spec, x, weight = FieldSpec((Sine(3.0),)), cases.random_points(9, 2), torch.randn(4, 2)
+    compiled = torch.compile(
+        lambda p: ops.field(p, [weight], [None], spec=spec), fullgraph=True, backend="aot_eager"
+    )
+    assert_close(compiled(x), reference.forward(x, [weight], [None], spec), TOLERANCE)
