@@ -129,9 +129,8 @@ def test_a_weight_of_two_is_a_point_twice(engine: str) -> None:
         target=torch.cat([target, target[5:6]]),
         sample_weight=None,
     )
-    for found, expected in zip(
-        flat(step(case, engine, target=target, sample_weight=weight)), flat(twice), strict=True
-    ):
+    weighted = step(case, engine, target=target, sample_weight=weight)
+    for found, expected in zip(flat(weighted), flat(twice), strict=True):
         assert_close(found, expected, TOLERANCE)
 
 

@@ -18,7 +18,7 @@ from tests.ops.engines import NATIVE
 pytestmark = NATIVE
 
 SPECS = [FieldSpec.mlp(Sine(2.0), 1), FieldSpec.mlp(Gabor(2.0, 1.0), 1), FieldSpec((Sine(2.0),))]
-"""Slow waves: opcheck compares float32 results that are added up in other orders, and omega amplifies rounding."""
+"""Slow waves: opcheck compares float32 results added up in other orders, and omega amplifies rounding."""
 
 
 def inputs_of(spec: FieldSpec, points: int, bias: bool, layout: str) -> Problem:
