@@ -13,6 +13,7 @@ CXX, CPPFLAGS, CXXFLAGS and LDFLAGS are honoured.
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import os
 import platform
@@ -38,11 +39,10 @@ COMPILE_FLAGS += ["-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math"]
 MAC_LINK_FLAGS = ["-bundle", "-undefined", "dynamic_lookup"]
 LINK_FLAGS = ["-pthread", *(MAC_LINK_FLAGS if sys.platform == "darwin" else ["-shared"])]
 
-VARIANT_FLAGS = {
-    "avx512": ["-mavx512f", "-mavx512dq", "-mavx512bw", "-mavx512vl", "-mavx2", "-mfma"],
-    "avx2": ["-mavx2", "-mfma"],
-    "baseline": [],
-}
+AVX2 = ["-mavx2", "-mfma"]
+AVX512 = ["-mavx512f", "-mavx512dq", "-mavx512bw", "-mavx512vl", *AVX2]
+AMX = ["-DFASTSNF_TILES=1", "-mamx-tile", "-mamx-bf16", *AVX512]
+VARIANT_FLAGS = {"amx": AMX, "avx512": AVX512, "avx2": AVX2, "baseline": []}
 
 
 @dataclass(frozen=True)
@@ -54,10 +54,22 @@ class Unit:
     flags: list[str]
 
 
+@functools.cache
 def variants() -> list[str]:
     """Return the instruction sets compiled on this architecture, the fastest first."""
-    x86_64 = platform.machine().lower() in ("x86_64", "amd64") and sys.maxsize > 2**32
-    return list(VARIANT_FLAGS) if x86_64 else ["baseline"]
+    if platform.machine().lower() not in ("x86_64", "amd64") or sys.maxsize <= 2**32:
+        return ["baseline"]
+    tiles = sys.platform == "linux" and compiler_takes(AMX)
+    return [name for name in VARIANT_FLAGS if tiles or name != "amx"]
+
+
+def compiler_takes(flags: list[str]) -> bool:
+    """Return whether the compiler knows all of `flags`: AMX came with g++ 11 and clang 12."""
+    try:
+        command = [*compiler(), *flags, "-fsyntax-only", "-x", "c++", os.devnull]
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+    except (CompileError, OSError):
+        return False
 
 
 def units() -> list[Unit]:

@@ -5,26 +5,24 @@
 // real parts only.
 #pragma once
 
-#include "gemm.h"
 #include "threads.h"
+#include "tiles.h"
 
 namespace fastsnf::FASTSNF_VARIANT {
-
-inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
-inline int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
-inline int64_t rounded_up(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
 
 struct LayerPlan {
   const Layer* layer;
   int rows, k;          // of the real matrix E: u = E h + b
   bool expanded;        // E is not the weight itself but built from it
   float fold;           // the factor of activation.h that packing puts on E and b
+  bool tiled, tiled_t, tiled_w;  // on the tile unit: E h, E^T d, and the gradient of E
   Blocks forward, transposed;
   ActParams params;
   float* matrix;        // E where expanded, later its gradient
-  float* packed;        // fold * E
+  float* packed;        // fold * E, in blocks or tiles
   float* packed_t;      // fold * E^T
   float* bias;          // fold * b, or null
+  float* spread_bias;   // the same as tiles start from it
   float norm, largest_bias;  // |u| <= norm * max |h| + largest_bias, in folded units
 };
 
@@ -33,7 +31,7 @@ struct ThreadPlan {
   float** h;        // panels after each layer
   float** c;        // what each activation saved
   float* d[2];      // cotangents, ping and pong
-  float* ht;        // one transposed column panel
+  float* scratch;   // operands as the products need them: a transposed column panel, or tiles
   float** d_matrix; // gradient sums of each layer, in the layout of add_outer or add_dots
   float** d_bias;
   double loss;
@@ -71,7 +69,23 @@ inline LayerPlan plan_layer(const Layer& layer, bool pairs_in) {
   p.forward = Blocks(p.rows, pairs_rows(layer.act) ? 2 : 1);
   p.transposed = Blocks(p.k, pairs_in ? 2 : 1);
   p.params = {layer.omega, layer.scale, false};
+  p.tiled = suits_tiles(p.rows, PW, p.k);
+  p.tiled_t = suits_tiles(p.k, PW, p.rows);
+  p.tiled_w = suits_tiles(p.rows, p.k, PW);
   return p;
+}
+
+inline int64_t packed_floats(int rows, int k, bool tiled) {
+  return tiled ? tiled_floats(rows, k) : static_cast<int64_t>(rows) * k;
+}
+
+// Floats that a layer's products need beside their operands and results.
+inline int64_t scratch_floats(const LayerPlan& p, int points) {
+  int64_t most = static_cast<int64_t>(points) * PW;  // add_outer's
+  if (p.tiled) most = larger(most, tiled_floats(points, p.k));
+  if (p.tiled_t) most = larger(most, tiled_floats(points, p.rows));
+  if (p.tiled_w) most = larger(most, tiled_floats(p.rows, points) + tiled_floats(p.k, points));
+  return most;
 }
 
 // A tile's activations should stay in the second-level cache and still be long enough for the weight gradient,
@@ -86,19 +100,18 @@ inline int tile_points(const Plan& plan, int64_t floats_per_point) {
 
 // Lays out everything that `job` needs; called with a counting cursor first, then with the memory.
 inline Plan lay_out(Job& job, Cursor& cursor) {
+  constexpr int64_t slack = TILE * PW;  // rows that the last tile of a product may write past its end
   Plan plan = {};
   plan.job = &job;
   plan.count = job.layer_count;
   plan.trains = job.pass != Pass::forward;
   LayerPlan* layers = cursor.take<LayerPlan>(plan.count);
   plan.threads = cursor.take<ThreadPlan>(job.threads);
-  int64_t widest = job.layers[0].fan_in, saved = job.layers[0].fan_in, widest_k = 0;
+  int64_t widest = job.layers[0].fan_in, saved = job.layers[0].fan_in, scratch = 0;
   for (int l = 0; l < plan.count; l++) {
-    const LayerPlan p = plan_layer(job.layers[l], l > 0 && pairs_rows(job.layers[l - 1].act));
-    if (layers) layers[l] = p;
+    const LayerPlan p = plan_layer(job.layers[l], false);
     if (p.layer->d_w || p.layer->d_b) plan.wants_weights = true;
     widest = larger(widest, p.rows);
-    widest_k = larger(widest_k, p.k);
     saved += p.rows * (saves(p.layer->act) ? 2 : 1);
   }
   plan.layers = layers;
@@ -106,11 +119,13 @@ inline Plan lay_out(Job& job, Cursor& cursor) {
   for (int l = 0; l < plan.count; l++) {
     LayerPlan p = plan_layer(job.layers[l], l > 0 && pairs_rows(job.layers[l - 1].act));
     const int64_t size = static_cast<int64_t>(p.rows) * p.k;
-    float* matrix = p.expanded ? cursor.take<float>(size) : nullptr;
-    float* packed = cursor.take<float>(size);
-    float* packed_t = plan.trains ? cursor.take<float>(size) : nullptr;
-    float* bias = p.layer->b ? cursor.take<float>(p.rows) : nullptr;
-    if (layers) layers[l].matrix = matrix, layers[l].packed = packed, layers[l].packed_t = packed_t, layers[l].bias = bias;
+    scratch = larger(scratch, scratch_floats(p, plan.tile));
+    p.matrix = p.expanded ? cursor.take<float>(size) : nullptr;
+    p.packed = cursor.take<float>(packed_floats(p.rows, p.k, p.tiled));
+    p.packed_t = plan.trains ? cursor.take<float>(packed_floats(p.k, p.rows, p.tiled_t)) : nullptr;
+    p.bias = p.layer->b ? cursor.take<float>(p.rows) : nullptr;
+    p.spread_bias = p.bias && p.tiled ? cursor.take<float>(rounded_up(p.rows, TILE) * VL) : nullptr;
+    if (layers) layers[l] = p;
   }
   for (int t = 0; t < job.threads; t++) {
     ThreadPlan thread = {};
@@ -119,11 +134,11 @@ inline Plan lay_out(Job& job, Cursor& cursor) {
     thread.d_matrix = cursor.take<float*>(plan.count);
     thread.d_bias = cursor.take<float*>(plan.count);
     thread.x = cursor.take<float>(static_cast<int64_t>(job.layers[0].fan_in) * plan.tile);
-    for (int i = 0; i < 2; i++) thread.d[i] = cursor.take<float>(widest * plan.tile);
-    thread.ht = plan.trains ? cursor.take<float>(static_cast<int64_t>(plan.tile) * PW) : nullptr;
+    for (int i = 0; i < 2; i++) thread.d[i] = cursor.take<float>(widest * plan.tile + slack);
+    thread.scratch = cursor.take<float>(scratch);
     for (int l = 0; l < plan.count; l++) {
       const LayerPlan p = plan_layer(job.layers[l], false);
-      const int64_t size = static_cast<int64_t>(p.rows) * plan.tile;
+      const int64_t size = static_cast<int64_t>(p.rows) * plan.tile + slack;
       // Inference needs two layers at a time: it alternates between the cotangents' buffers.
       float* h = plan.trains ? cursor.take<float>(size) : thread.d[l & 1];
       float* c = plan.trains && saves(p.layer->act) ? cursor.take<float>(size) : nullptr;
@@ -165,14 +180,16 @@ inline void pack(const Plan& plan, int t) {
     const LayerPlan& p = plan.layers[l];
     const float* e = p.expanded ? p.matrix : p.layer->w;
     const int64_t k = p.k, rows = p.rows;
-    for (int b = 0; b < p.forward.count; b++) {
+    if (p.tiled) pack_tiles(e, k, 1, p.rows, p.k, p.fold, t, threads, p.packed);
+    if (p.tiled_t && p.packed_t) pack_tiles(e, 1, k, p.k, p.rows, p.fold, t, threads, p.packed_t);
+    for (int b = 0; b < p.forward.count && !p.tiled; b++) {
       if (turn++ % threads != t) continue;
       const int r0 = p.forward.start(b), r = p.forward.size(b);
       float* to = p.packed + r0 * k;
       for (int64_t i = 0; i < k; i++)
         for (int j = 0; j < r; j++) to[i * r + j] = e[(r0 + j) * k + i] * p.fold;
     }
-    if (!p.packed_t) continue;
+    if (!p.packed_t || p.tiled_t) continue;
     for (int b = 0; b < p.transposed.count; b++) {
       if (turn++ % threads != t) continue;
       const int i0 = p.transposed.start(b), n = p.transposed.size(b);
@@ -220,12 +237,13 @@ inline void pack_bias(const LayerPlan& p) {
 inline void reduce(const Plan& plan, int l, int first, int last) {
   const LayerPlan& p = plan.layers[l];
   if (!p.layer->d_w) return;
-  const bool dots = by_dots(p.rows, p.k);
+  const bool dots = by_dots(p.rows, p.k), whole_rows = dots || p.tiled_w;
+  const int64_t stride = dots ? p.k : rounded_up(p.k, VL);
   for (int r = first; r < last; r++) {
     float* to = (p.expanded ? p.matrix : p.layer->d_w) + static_cast<int64_t>(r) * p.k;
     for (int j = 0; j < p.k;) {
-      const int width = dots ? p.k : column_width(p.k, j) * VL;
-      const int64_t from = dots ? static_cast<int64_t>(r) * p.k : static_cast<int64_t>(j) * p.rows + static_cast<int64_t>(r) * width;
+      const int width = whole_rows ? p.k : column_width(p.k, j) * VL;
+      const int64_t from = whole_rows ? r * stride : static_cast<int64_t>(j) * p.rows + static_cast<int64_t>(r) * width;
       const int n = static_cast<int>(smaller(width, p.k - j));
       for (int i = 0; i < n; i++) {
         float s = plan.threads[0].d_matrix[l][from + i];

@@ -35,6 +35,10 @@ typedef int32_t VI __attribute__((vector_size(VL * 4)));
 
 #define FASTSNF_INLINE inline __attribute__((always_inline))
 
+inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+inline int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
+inline int64_t rounded_up(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
+
 FASTSNF_INLINE V load(const float* p) { return *reinterpret_cast<const V*>(p); }
 FASTSNF_INLINE void store(float* p, V v) { *reinterpret_cast<V*>(p) = v; }
 FASTSNF_INLINE V load_unaligned(const float* p) {

@@ -50,8 +50,11 @@ void add_gradients(const LayerPlan& p, ThreadPlan& t, int l, const float* h, con
       add_dots(h, p.k, d, p.rows, panels, acc, 1, p.k);
     else if (p.rows <= FEW)
       add_dots(d, p.rows, h, p.k, panels, acc, p.k, 1);
+    else if (p.tiled_w)
+      add_outer_tiles(d, p.rows, h, p.k, panels, t.scratch, t.scratch + tiled_floats(p.rows, panels * PW), acc,
+                      rounded_up(p.k, VL));
     else
-      add_outer(d, p.rows, h, p.k, points, panels, t.ht, acc);
+      add_outer(d, p.rows, h, p.k, points, panels, t.scratch, acc);
   }
   if (t.d_bias[l]) add_row_sums(d, p.rows, panels, t.d_bias[l]);
 }
@@ -69,7 +72,10 @@ const float* forward_tile(const Plan& plan, ThreadPlan& t, int panels) {
     epilogue.params.in_range = within_range(act, p.params, bound);
     bound = largest_output(act, bound);
     epilogue.c = t.c[l];
-    multiply(p.forward, p.packed, p.bias, in, p.k, part_of(p.rows, plan.job->n), panels, t.h[l], epilogue);
+    if (p.tiled)
+      multiply_tiles(p.rows, p.packed, p.spread_bias, in, p.k, tiles_of_part(plan.job->n), panels, t.h[l], t.scratch, epilogue);
+    else
+      multiply(p.forward, p.packed, p.bias, in, p.k, part_of(p.rows, plan.job->n), panels, t.h[l], epilogue);
     in = t.h[l];
   }
   return in;
@@ -93,7 +99,10 @@ const float* backward_tile(const Plan& plan, ThreadPlan& t, int points, int pane
       epilogue.h = t.h[l - 1];
       epilogue.c = t.c[l - 1];
     }
-    multiply(p.transposed, p.packed_t, nullptr, d, p.rows, part_of(p.k, job.n), panels, next, epilogue);
+    if (p.tiled_t)
+      multiply_tiles(p.k, p.packed_t, nullptr, d, p.rows, tiles_of_part(job.n), panels, next, t.scratch, epilogue);
+    else
+      multiply(p.transposed, p.packed_t, nullptr, d, p.rows, part_of(p.k, job.n), panels, next, epilogue);
     float* swap = d;
     d = next;
     next = swap;
@@ -122,6 +131,7 @@ void pack_task(void* context, int thread) { pack(*static_cast<Plan*>(context), t
 void tiles_task(void* context, int thread) {
   const Plan& plan = *static_cast<Plan*>(context);
   const FlushDenormals flush;
+  [[maybe_unused]] const TileUnit unit;
   ThreadPlan& t = plan.threads[thread];
   for (int l = 0; l < plan.count; l++) {
     const LayerPlan& p = plan.layers[l];
@@ -164,6 +174,7 @@ void run(Job& job) {
   for (int l = 0; l < plan.count; l++) {
     if (plan.layers[l].expanded) expand(plan.layers[l]);
     pack_bias(plan.layers[l]);
+    if (plan.layers[l].spread_bias) spread_bias(plan.layers[l].bias, plan.layers[l].rows, plan.layers[l].spread_bias);
     measure(plan.layers[l]);
   }
   parallel(job.threads, pack_task, &plan);
