@@ -100,7 +100,6 @@ inline int tile_points(const Plan& plan, int64_t floats_per_point) {
 
 // Lays out everything that `job` needs; called with a counting cursor first, then with the memory.
 inline Plan lay_out(Job& job, Cursor& cursor) {
-  constexpr int64_t slack = TILE * PW;  // rows that the last tile of a product may write past its end
   Plan plan = {};
   plan.job = &job;
   plan.count = job.layer_count;
@@ -134,11 +133,11 @@ inline Plan lay_out(Job& job, Cursor& cursor) {
     thread.d_matrix = cursor.take<float*>(plan.count);
     thread.d_bias = cursor.take<float*>(plan.count);
     thread.x = cursor.take<float>(static_cast<int64_t>(job.layers[0].fan_in) * plan.tile);
-    for (int i = 0; i < 2; i++) thread.d[i] = cursor.take<float>(widest * plan.tile + slack);
+    for (int i = 0; i < 2; i++) thread.d[i] = cursor.take<float>(widest * plan.tile);
     thread.scratch = cursor.take<float>(scratch);
     for (int l = 0; l < plan.count; l++) {
       const LayerPlan p = plan_layer(job.layers[l], false);
-      const int64_t size = static_cast<int64_t>(p.rows) * plan.tile + slack;
+      const int64_t size = static_cast<int64_t>(p.rows) * plan.tile;
       // Inference needs two layers at a time: it alternates between the cotangents' buffers.
       float* h = plan.trains ? cursor.take<float>(size) : thread.d[l & 1];
       float* c = plan.trains && saves(p.layer->act) ? cursor.take<float>(size) : nullptr;

@@ -3,7 +3,8 @@
 // The unit multiplies 16 x 32 by 32 x 16 blocks of bfloat16 and adds to float32. A float32 number is the sum of
 // three bfloat16 numbers, x = h + m + l, so a product of two is six of theirs (h h, h m, m h, m m, h l, l h;
 // what is left out is below 2^-23 of it, in the mean 2^-25). That costs six block products for one and still
-// runs at about twice the rate of fused multiply-adds, and the sums round less.
+// runs at about twice the rate of fused multiply-adds, and the sums round less. An infinity has no such parts and
+// becomes NaN.
 //
 // Layout of an operand: tiles of 1 KiB, [outer tile][k tile][h, m, l]; "outer" is rows for a left operand,
 // stored [16 rows][32 k], and columns for a right one, stored [16 pairs of k][16 columns][2].
@@ -198,7 +199,8 @@ struct Background {
   float* to = nullptr;         // the block's next row
   int64_t stride = 0;          // floats between rows of `to`
   int width = 0;               // vectors in a row
-  const float* add = nullptr;  // to be added first, 2 * TILE floats between rows; or null
+  const float* from = nullptr;  // where the block was left, 2 * TILE floats between rows; null when in place
+  bool adds = false;            // to what `to` holds
   const Epilogue* epilogue = nullptr;  // then this on `rows` rows of out at `offset`, where not null
   float* out = nullptr;
   int64_t offset = 0;
@@ -207,9 +209,12 @@ struct Background {
   FASTSNF_INLINE void step(int slices) {
     if (rows == 0) return;
     const int n = slices <= 1 ? rows : static_cast<int>(smaller(rows, rounded_up((rows + slices - 1) / slices, 2)));
-    if (add) {
-      for (int r = 0; r < n; r++, add += 2 * TILE, to += stride)
-        for (int v = 0; v < width; v++) store(to + v * VL, load(to + v * VL) + load(add + v * VL));
+    if (from) {
+      for (int r = 0; r < n; r++, from += 2 * TILE, to += stride)
+        for (int v = 0; v < width; v++) {
+          const V c = load(from + v * VL);
+          store(to + v * VL, adds ? load(to + v * VL) + c : c);
+        }
     }
     if (epilogue) {
       (*epilogue)(out, offset, n * PW);
@@ -268,8 +273,7 @@ inline TileBlock tile_block_of(int rows, int columns) {
 // The parts of sums over k, in tiles: longer than part_of's, since the unit rounds less than once a product.
 inline int tiles_of_part(int64_t n) { return n <= 64 ? 1 : 16; }
 
-// out = tiles * in (+ bias), then the epilogue; the last row tile may write up to 15 rows past a panel's end.
-// Sums are cut in parts of `part` tiles. Two row tiles of weights stay in the cache while the panels pass.
+// out = tiles * in (+ bias), then the epilogue. Sums are cut in parts of `part` tiles. Two row tiles of weights stay in the cache while the panels pass.
 inline void multiply_tiles(int rows, const float* tiles, const float* bias, const float* in, int k, int part, int panels,
                            float* out, float* split_in, const Epilogue& epilogue) {
   const int k_tiles = (k + TILE_K - 1) / TILE_K;
@@ -283,12 +287,13 @@ inline void multiply_tiles(int rows, const float* tiles, const float* bias, cons
     for (int r0 = 0; r0 < rows; r0 += 2 * TILE) {
       const int here = static_cast<int>(smaller(2 * TILE, rows - r0));
       const TileBlock block = tile_block_of(here, PW);
+      const bool in_place = first && here % TILE == 0;  // a block writes whole tiles
       for (int p = 0; p < panels; p++, turn ^= 1) {
         const int64_t offset = (static_cast<int64_t>(p) * rows + r0) * PW;
-        float* c = first ? out + offset : spare[turn];
+        float* c = in_place ? out + offset : spare[turn];
         block(tiles + r0 / TILE * step + i * TRIPLE, step, split_in + p * 2 * step + i * TRIPLE, step, n,
               bias && first ? bias + r0 * VL : nullptr, c, PW, background);
-        background = {here, out + offset, PW, NV, first ? nullptr : c, last ? &epilogue : nullptr, out, offset};
+        background = {here, out + offset, PW, NV, in_place ? nullptr : c, !first, last ? &epilogue : nullptr, out, offset};
       }
     }
   }
@@ -313,7 +318,7 @@ inline void add_outer_tiles(const float* d, int rows, const float* h, int k, int
       }
       tile_block_of(here, k - i0)(split_d + r0 / TILE * step, step, split_h + i0 / TILE * step, step, panels, nullptr,
                                   spare[turn], 2 * TILE, background);
-      background = {here, to, stride, k - i0 > TILE ? 2 : 1, spare[turn], nullptr, nullptr, 0};
+      background = {here, to, stride, k - i0 > TILE ? 2 : 1, spare[turn], true, nullptr, nullptr, 0};
     }
   background.step(1);
 }

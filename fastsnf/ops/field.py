@@ -11,7 +11,7 @@ from fastsnf import reference
 from fastsnf.errors import InputError
 from fastsnf.ops.check import check_field
 from fastsnf.ops.dispatch import AUTO, choose
-from fastsnf.ops.registration import field_fwd, flatten
+from fastsnf.ops.registration import field_fwd, flatten, own_precision
 from fastsnf.spec import Activation, FieldSpec
 
 
@@ -40,7 +40,8 @@ def field(
     check_field(x, weights, biases, spec)
     chosen = choose(engine, x, weights, spec)
     if chosen == "reference":
-        return reference.forward(x, weights, biases, spec)
+        with own_precision(x):
+            return reference.forward(x, weights, biases, spec)
     params, has_bias = flatten(weights, biases)
     out = field_fwd(x.reshape(-1, x.shape[-1]), params, spec.key, has_bias, chosen)
     return out.reshape(*x.shape[:-1], out.shape[-1])
@@ -58,13 +59,15 @@ def linear_act(
         InputError, EngineError: as `field`.
     """
     if torch.compiler.is_compiling() and engine == AUTO:
-        return reference.linear_act(x, weight, bias, activation)  # plain operations, which the compiler fuses
+        with own_precision(x):  # plain operations, which the compiler fuses
+            return reference.linear_act(x, weight, bias, activation)
     if activation.is_complex or weight.is_complex():
         if engine not in (AUTO, "reference"):
             raise InputError(
                 f"expected a real layer for engine {engine!r}; got a complex one: use engine='auto'"
             )
-        return reference.linear_act(x, weight, bias, activation)
+        with own_precision(x):
+            return reference.linear_act(x, weight, bias, activation)
     return field(x, [weight], [bias], spec=FieldSpec((activation,)), engine=engine)
 
 

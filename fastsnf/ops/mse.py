@@ -11,7 +11,7 @@ from torch import Tensor
 from fastsnf import reference
 from fastsnf.ops.check import check_field, check_targets
 from fastsnf.ops.dispatch import AUTO, choose
-from fastsnf.ops.registration import field_mse, flatten, unflatten
+from fastsnf.ops.registration import field_mse, flatten, own_precision, unflatten
 from fastsnf.spec import FieldSpec
 
 
@@ -49,7 +49,7 @@ def mse_value_and_grad(
     check_field(x, weights, biases, spec)
     check_targets(x, target, weights[-1].shape[0], sample_weight)
     chosen = choose(engine, x, weights, spec)
-    with torch.no_grad():
+    with torch.no_grad(), own_precision(x):
         if chosen == "reference":
             return MseResult(*reference.mse_value_and_grad(x, target, weights, biases, spec, sample_weight))
         params, has_bias = flatten(weights, biases)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from types import ModuleType
 from typing import Any
 
@@ -35,6 +36,12 @@ def unflatten(params: Sequence[Tensor], has_bias: Sequence[bool]) -> tuple[list[
     count = len(has_bias)
     rest = iter(params[count:])
     return list(params[:count]), [next(rest) if there else None for there in has_bias]
+
+
+def own_precision(x: Tensor) -> AbstractContextManager[Any]:
+    """Return a context without autocast on x's device: a field computes in its own dtype on every engine."""
+    kind = x.device.type
+    return torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else nullcontext()
 
 
 @torch.library.custom_op("fastsnf::field_fwd", mutates_args=())
@@ -143,7 +150,7 @@ def _save_bwd(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
 def _bwd_backward(ctx: Any, t_grads: list[Tensor]) -> tuple[Any, ...]:
     """Differentiate the gradients themselves: compose them in plain torch and let autograd do it."""
     higher = torch.is_grad_enabled()
-    with torch.enable_grad():
+    with torch.enable_grad(), own_precision(ctx.saved_tensors[0]):
         # Linked to their own history where a still higher order is wanted, cut off it otherwise.
         inputs = [tensor.view_as(tensor) if higher else tensor.detach() for tensor in ctx.saved_tensors]
         for tensor in inputs:
