@@ -8,13 +8,13 @@ import torch
 from fastsnf.engines import native
 from fastsnf.spec import Activation, FieldSpec, Gabor, Identity, Sine
 from tests import cases
-from tests.engines.problems import EVERY_SPEC, Problem, problem, until_one_passes
+from tests.engines.problems import EVERY_SPEC, Problem, problem
 from tests.engines.runs import (
     EVERY_VARIANT,
     assert_same_bits,
     everything,
+    judge_both,
     judge_field,
-    judge_mse,
     native_field,
 )
 
@@ -26,23 +26,20 @@ BIAS = pytest.mark.parametrize(
 @EVERY_SPEC
 def test_every_activation(spec: FieldSpec) -> None:
     widths = [3, *[20] * (spec.layers - 1), 5]
-    case = problem(spec, widths, 100, gen=cases.generator(spec.layers))
-    judge_field(case)
-    judge_mse(case)
+    judge_both(lambda seed: problem(spec, widths, 100, gen=cases.generator(seed)))
 
 
 @BIAS
 @pytest.mark.parametrize("act", [Sine(30.0), Gabor(20.0, 10.0)], ids=cases.name)
 def test_bias_is_a_choice_of_each_layer(act: Activation, bias: bool | list[bool]) -> None:
-    case = problem(FieldSpec.mlp(act, 2), [2, 17, 9, 33, 3], 70, bias=bias)
-    judge_field(case)
-    judge_mse(case)
+    spec, widths = FieldSpec.mlp(act, 2), [2, 17, 9, 33, 3]
+    judge_both(lambda seed: problem(spec, widths, 70, bias=bias, gen=cases.generator(seed)))
 
 
-def drawn_problem(number: int, draw_number: int = 0) -> Problem:
+def drawn_problem(number: int, seed: int = 0) -> Problem:
     """Return problem `number` of an endless list: every activation in turn, sizes uniform in their logarithm.
 
-    The shape is that of `number`, the values are of `draw_number` too.
+    The shape is that of `number`, the values are of `seed` too.
     """
     gen = cases.generator(1000 + number)
 
@@ -59,13 +56,12 @@ def drawn_problem(number: int, draw_number: int = 0) -> Problem:
     widths = [draw(1, 512), *[draw(1, 513) for _ in hidden], draw(1, 64)]
     edge = 2 ** draw(1, 9) + (-1, 0, 1)[number % 3]
     bias = [draw(1, 2) == 1 for _ in range(layers)]
-    return problem(spec, widths, max(1, edge), bias=bias, gen=cases.generator(10_000 * draw_number + number))
+    return problem(spec, widths, max(1, edge), bias=bias, gen=cases.generator(10_000 * seed + number))
 
 
 @pytest.mark.parametrize("number", range(cases.count(300)))
 def test_drawn_shapes(number: int) -> None:
-    until_one_passes(judge_field, lambda draw_number: drawn_problem(number, draw_number))
-    until_one_passes(judge_mse, lambda draw_number: drawn_problem(number, draw_number))
+    judge_both(lambda seed: drawn_problem(number, seed))
 
 
 def test_drawn_shapes_reach_the_corners() -> None:
@@ -82,15 +78,16 @@ def test_drawn_shapes_reach_the_corners() -> None:
 @pytest.mark.parametrize("widths", [[2, 1024, 1024, 1], [700, 900, 64]], ids=str)
 @pytest.mark.parametrize("act", [Sine(30.0), Gabor(20.0, 10.0)], ids=cases.name)
 def test_wide_layers(act: Activation, widths: list[int]) -> None:
-    case = problem(FieldSpec.mlp(act, len(widths) - 3), widths, 150)
-    judge_field(case)
-    judge_mse(case)
+    spec = FieldSpec.mlp(act, len(widths) - 3)
+    judge_both(lambda seed: problem(spec, widths, 150, gen=cases.generator(seed)))
 
 
 def test_few_rows_and_few_columns_of_a_gradient() -> None:
     """At most four rows or columns of a gradient are dot products over the points, more an outer product."""
+    spec = FieldSpec.mlp(Sine(30.0), 1)
     for few in range(1, 7):
-        judge_field(problem(FieldSpec.mlp(Sine(30.0), 1), [few, 40, few, few + 1], 90))
+        widths = [few, 40, few, few + 1]
+        judge_field(lambda seed, widths=widths: problem(spec, widths, 90, gen=cases.generator(seed)))
 
 
 @EVERY_VARIANT

@@ -14,7 +14,7 @@ from fastsnf.engines import native
 from fastsnf.spec import Activation, FieldSpec, Identity, ReLU, Sine, Tanh
 from tests import cases
 from tests.engines.problems import EVERY_SPEC, Problem, problem
-from tests.engines.runs import EVERY_VARIANT, assert_same_bits, everything, judge_field, judge_mse
+from tests.engines.runs import EVERY_VARIANT, assert_same_bits, everything, judge_both
 
 WIDE = pytest.mark.parametrize("width", [5, 64], ids=lambda F: f"F={F}")
 """Gradients as dot products and as outer products."""
@@ -114,9 +114,8 @@ def test_no_points(spec: FieldSpec, variant: str) -> None:
 
 @EVERY_SPEC
 def test_one_point(spec: FieldSpec) -> None:
-    case = problem(spec, [3, *[20] * (spec.layers - 1), 5], 1, gen=cases.generator(1))
-    judge_field(case)
-    judge_mse(case)
+    widths = [3, *[20] * (spec.layers - 1), 5]
+    judge_both(lambda seed: problem(spec, widths, 1, gen=cases.generator(seed)))
 
 
 @EVERY_VARIANT

@@ -15,6 +15,9 @@ from tests.ops.functions import as_leaves, field_of, present, small
 from tests.tolerances import FLOAT32, FLOAT64, assert_close
 
 TOLERANCE = 10 * FLOAT32
+BFLOAT16 = 0.05
+"""Three layers in bfloat16, whose numbers have eight bits."""
+
 SHAPES = [(2,), (0, 2), (1, 2), (7, 2), (3, 4, 2), (2, 0, 3, 2), (1, 2, 1, 5, 2)]
 
 
@@ -121,6 +124,18 @@ def test_autocast_leaves_the_fused_engine_in_float32(dtype: torch.dtype, act: Ac
     assert results[0][0].dtype == torch.float32
     for found, expected in zip(*results, strict=True):
         assert_close(found, expected, TOLERANCE)
+
+
+@EVERY_ENGINE
+@pytest.mark.parametrize("act", [Sine(3.0), Gabor(2.0, 1.0)], ids=cases.name)
+def test_autocast_breaks_no_engine(act: Activation, engine: str) -> None:
+    case = small(act, torch.float32, 12)
+    inputs = as_leaves(present(case))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        out = field_of(case, engine)(*inputs)
+    grads = torch.autograd.grad(out.float().sum(), inputs)
+    assert_close(out, reference.forward(*case[1:4], case.spec), BFLOAT16)
+    assert all(grad.dtype == tensor.dtype for grad, tensor in zip(grads, inputs, strict=True))
 
 
 @EVERY_ENGINE

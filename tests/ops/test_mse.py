@@ -110,9 +110,10 @@ def test_no_weight_at_all(points: int, engine: str) -> None:
 
 
 @EVERY_ENGINE
-def test_weights_are_relative(engine: str) -> None:
+@pytest.mark.parametrize("factor", [4.0, 2.0**-60, 2.0**60])
+def test_weights_are_relative(factor: float, engine: str) -> None:
     case = case_of()
-    scaled = step(case, engine, sample_weight=4.0 * case.sample_weight)
+    scaled = step(case, engine, sample_weight=factor * case.sample_weight)
     for found, expected in zip(flat(scaled), flat(step(case, engine)), strict=True):
         assert_close(found, expected, FLOAT32)
 
