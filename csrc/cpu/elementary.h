@@ -28,10 +28,9 @@ FASTSNF_INLINE Reduced reduce(V x) {
   V r = fma(q, set(-3.14159274101257324f), x);
   r = fma(q, set(8.7422776573475858e-08f), r);
 #else
-  V r = x - q * set(3.140625f);
-  r = r - q * set(9.67502593994140625e-04f);
-  r = r - q * set(1.509957990978e-07f);
-  r = r - q * set(1.984187159e-14f);
+  // The first two products and differences are exact: 9 bits of pi times 15 of q.
+  const V r = x - q * set(3.140625f) - q * set(9.670257568359375e-04f) -
+              (q * set(6.2771141529083251953e-07f) + q * set(1.2154201012e-10f));
 #endif
   return {r, bits(t) << 31};
 }
