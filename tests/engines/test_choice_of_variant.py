@@ -42,10 +42,14 @@ def probe(variant: str) -> list[str]:
     return done.stdout.splitlines()
 
 
-def test_the_environment_names_the_variant() -> None:
-    detail, engine, _ = probe(VARIANTS[-1])
-    assert detail.startswith(f"{VARIANTS[-1]}, ")
-    assert engine == "native"
+@EVERY_VARIANT
+def test_the_environment_names_the_variant(variant: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FASTSNF_CPU", variant)
+    assert native.detail().startswith(f"{variant}, ")
+    with native.use_variant(VARIANTS[0]):
+        assert native.detail().startswith(f"{VARIANTS[0]}, ")
+    monkeypatch.setenv("FASTSNF_CPU", "")
+    assert native.detail().startswith(f"{VARIANTS[0]}, ")
 
 
 def test_an_unknown_name_in_the_environment_is_a_reason() -> None:

@@ -62,9 +62,7 @@ def arguments(case: Problem, *, grad: bool) -> dict[str, tuple[Any, tuple[Any, .
 CASES = [(spec, points, layout) for spec in SPECS for points in (9, 0, 1) for layout in ("strided", "dense")]
 
 
-@pytest.mark.parametrize(
-    ("spec", "points", "layout"), CASES if cases.count(10) == 10 else [CASES[0], CASES[9]]
-)
+@pytest.mark.parametrize(("spec", "points", "layout"), CASES if cases.count(10) == 10 else CASES[:1])
 def test_opcheck(spec: FieldSpec, points: int, layout: str) -> None:
     for bias in (True, False) if cases.count(10) == 10 else (True,):
         for operator, given in arguments(inputs_of(spec, points, bias, layout), grad=True).values():
