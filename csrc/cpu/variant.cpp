@@ -5,16 +5,22 @@
 namespace fastsnf::FASTSNF_VARIANT {
 namespace {
 
-// [points, rows] -> panels. Lanes beyond the last point repeat it (inputs) or are 0 (cotangents).
-void load_panels(const float* from, int rows, int points, int panels, bool repeat, float* to) {
+// [points, rows] -> panels; lanes beyond the last point are 0.
+void load_panels(const float* from, int rows, int points, int panels, float* to) {
   for (int p = 0; p < panels; p++)
     for (int m = 0; m < PW; m++) {
       const int point = p * PW + m;
-      const bool there = point < points;
-      const float* row = from + static_cast<int64_t>(there ? point : points - 1) * rows;
+      const float* row = from + static_cast<int64_t>(point) * rows;
       float* lane = to + static_cast<int64_t>(p) * rows * PW + m;
-      for (int r = 0; r < rows; r++) lane[r * PW] = there || repeat ? row[r] : 0.0f;
+      for (int r = 0; r < rows; r++) lane[r * PW] = point < points ? row[r] : 0.0f;
     }
+}
+
+// Clears the lanes of the last panel beyond the last point, which may hold NaN or infinity where a weight does.
+void clear_padding(float* panels, int rows, int points) {
+  float* last = panels + static_cast<int64_t>(points / PW) * rows * PW;
+  for (int r = 0; r < rows; r++)
+    for (int m = points % PW; m < PW; m++) last[r * PW + m] = 0.0f;
 }
 
 void store_panels(const float* from, int rows, int points, float* to) {
@@ -114,13 +120,17 @@ void tile(const Plan& plan, ThreadPlan& t, int64_t first, int points) {
   const Job& job = *plan.job;
   const int inputs = job.layers[0].fan_in, outputs = job.layers[plan.count - 1].fan_out;
   const int panels = (points + PW - 1) / PW;
-  load_panels(job.x + first * inputs, inputs, points, panels, true, t.x);
+  load_panels(job.x + first * inputs, inputs, points, panels, t.x);
   const float* out = forward_tile(plan, t, panels);
   if (job.pass == Pass::forward) return store_panels(out, outputs, points, job.out + first * outputs);
+  for (int l = 0; l < plan.count && points % PW; l++) {
+    clear_padding(t.h[l], plan.layers[l].rows, points);
+    if (t.c[l]) clear_padding(t.c[l], plan.layers[l].rows, points);
+  }
   if (job.pass == Pass::mse)
     t.loss += residuals(plan, out, outputs, first, points, panels, t.d[0]);
   else
-    load_panels(job.d_out + first * outputs, outputs, points, panels, false, t.d[0]);
+    load_panels(job.d_out + first * outputs, outputs, points, panels, t.d[0]);
   const float* d_x = backward_tile(plan, t, points, panels);
   if (job.d_x) store_panels(d_x, inputs, points, job.d_x + first * inputs);
 }
