@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import pytest
 import torch
@@ -11,6 +11,8 @@ from torch import Tensor
 
 from fastsnf.spec import FieldSpec, Finer, Gaussian, Identity, ReLU, Sine
 from tests import cases
+
+Case = TypeVar("Case")
 
 SPECS = {
     **{act.name: FieldSpec.mlp(act, 2) for act in cases.ACTIVATIONS},
@@ -74,8 +76,8 @@ DRAWS = 3
 and then three times as exact as usual: one shape in a hundred fails once by luck, a wrong term always."""
 
 
-def until_one_passes(judge: Callable[[Problem], object], draw: Callable[[int], Problem]) -> None:
-    """Assert that `judge` passes one of the first `DRAWS` problems of ``draw(0)``, ``draw(1)``, ..."""
+def until_one_passes(judge: Callable[[Case], object], draw: Callable[[int], Case]) -> None:
+    """Assert that `judge` passes one of the first `DRAWS` cases of ``draw(0)``, ``draw(1)``, ..."""
     for number in range(DRAWS):
         try:
             judge(draw(number))

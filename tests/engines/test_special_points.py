@@ -32,7 +32,7 @@ def small_problem(act: Activation, width: int, points: int) -> Problem:
 def assert_kinds_as_eager(case: Problem, variant: str) -> None:
     """Assert that NaN and infinity stand where the reference in float32 has them, on `variant`.
 
-    The amx variant cuts numbers into sums of parts, where an infinity becomes NaN: there what is not finite in
+    The amx variant cuts numbers into parts, of which an infinity makes NaN: there what is not finite in
     eager is not finite either, and what is NaN in eager is NaN.
     """
     with native.use_variant(variant):
