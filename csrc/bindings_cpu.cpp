@@ -48,8 +48,9 @@ std::vector<Layer> read_layers(const std::vector<LayerTuple>& tuples) {
     require(!complex_weights || act == static_cast<int>(Act::gabor) || act == static_cast<int>(Act::identity),
             "expected a complex layer to be gabor or the identity");
     units = fan_out;
-    layers.push_back({fan_in, fan_out, complex_weights, static_cast<Act>(act), omega, scale, pointer<const float>(w),
-                      pointer<const float>(b), pointer<float>(d_w), pointer<float>(d_b)});
+    layers.push_back({fan_in, fan_out, complex_weights, static_cast<Act>(act), omega, scale,
+                      pointer<const float>(w), pointer<const float>(b), pointer<float>(d_w),
+                      pointer<float>(d_b)});
   }
   require(layers.back().act != Act::gabor, "expected the last layer not to be gabor");
   return layers;
@@ -67,8 +68,8 @@ Job new_job(Pass pass, const std::vector<Layer>& layers, int64_t n, int threads)
   return job;
 }
 
-void forward(const std::string& variant, const std::vector<LayerTuple>& tuples, int64_t n, uintptr_t x, uintptr_t out,
-             int threads) {
+void forward(const std::string& variant, const std::vector<LayerTuple>& tuples, int64_t n, uintptr_t x,
+             uintptr_t out, int threads) {
   const Variant& v = find_variant(variant);
   const std::vector<Layer> layers = read_layers(tuples);
   Job job = new_job(Pass::forward, layers, n, threads);
@@ -92,8 +93,8 @@ void backward(const std::string& variant, const std::vector<LayerTuple>& tuples,
   v.run(job);
 }
 
-double mse(const std::string& variant, const std::vector<LayerTuple>& tuples, int64_t n, uintptr_t x, uintptr_t target,
-           uintptr_t sample_weight, int threads) {
+double mse(const std::string& variant, const std::vector<LayerTuple>& tuples, int64_t n, uintptr_t x,
+           uintptr_t target, uintptr_t sample_weight, int threads) {
   const Variant& v = find_variant(variant);
   const std::vector<Layer> layers = read_layers(tuples);
   Job job = new_job(Pass::mse, layers, n, threads);
@@ -158,7 +159,8 @@ double copy_bandwidth(int threads, int64_t bytes, int repeats) {
         threads,
         [](void* c, int t) {
           auto& context = *static_cast<CopyContext*>(c);
-          const size_t size = context.from->size(), n = static_cast<size_t>(context.threads), i = static_cast<size_t>(t);
+          const size_t size = context.from->size(), n = static_cast<size_t>(context.threads),
+                       i = static_cast<size_t>(t);
           const size_t first = size * i / n, last = size * (i + 1) / n;
           std::memcpy(context.to->data() + first, context.from->data() + first, last - first);
         },
@@ -171,7 +173,8 @@ double copy_bandwidth(int threads, int64_t bytes, int repeats) {
 
 std::vector<std::tuple<std::string, bool, int>> list_variants() {
   std::vector<std::tuple<std::string, bool, int>> rows;
-  for (const VariantEntry& entry : variants()) rows.emplace_back(entry.variant->name, entry.runs_here, entry.variant->lanes);
+  for (const VariantEntry& entry : variants())
+    rows.emplace_back(entry.variant->name, entry.runs_here, entry.variant->lanes);
   return rows;
 }
 
@@ -180,12 +183,13 @@ std::vector<std::tuple<std::string, bool, int>> list_variants() {
 PYBIND11_MODULE(_native, m) {
   m.doc() = "The CPU engine of fastsnf. Private: use fastsnf.ops.";
   m.def("variants", &list_variants, "(name, runs on this processor, lanes) of every build, widest first");
-  m.def("variant", [](const std::string& name) { return std::string(find_variant(name).name); },
-        "The variant that a name, or FASTSNF_CPU for an empty one, stands for");
-  m.def("forward", &forward, py::arg("variant"), py::arg("layers"), py::arg("n"), py::arg("x"), py::arg("out"),
-        py::arg("threads"));
-  m.def("backward", &backward, py::arg("variant"), py::arg("layers"), py::arg("n"), py::arg("x"), py::arg("d_out"),
-        py::arg("d_x"), py::arg("threads"));
+  m.def(
+      "variant", [](const std::string& name) { return std::string(find_variant(name).name); },
+      "The variant that a name, or FASTSNF_CPU for an empty one, stands for");
+  m.def("forward", &forward, py::arg("variant"), py::arg("layers"), py::arg("n"), py::arg("x"),
+        py::arg("out"), py::arg("threads"));
+  m.def("backward", &backward, py::arg("variant"), py::arg("layers"), py::arg("n"), py::arg("x"),
+        py::arg("d_out"), py::arg("d_x"), py::arg("threads"));
   m.def("mse", &mse, py::arg("variant"), py::arg("layers"), py::arg("n"), py::arg("x"), py::arg("target"),
         py::arg("sample_weight"), py::arg("threads"));
   m.def("fma_peak", &fma_peak, py::arg("variant"), py::arg("threads"), py::arg("seconds"),

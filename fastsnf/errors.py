@@ -34,4 +34,5 @@ def nearest(name: str, options: Iterable[str]) -> str:
 def unknown(what: str, name: object, options: Iterable[str]) -> InputError:
     """Return the error for a value outside a set of names: all of them, and the nearest."""
     names = list(options)
-    return InputError(f"expected {what} to be one of {', '.join(names)}; got {name!r}{nearest(str(name), names)}")
+    listed, hint = ", ".join(names), nearest(str(name), names)
+    return InputError(f"expected {what} to be one of {listed}; got {name!r}{hint}")

@@ -32,8 +32,9 @@ extern const Variant self;
 
 #if FASTSNF_HAS_AVX512
 static bool has_avx512() {
-  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
-         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("fma");
+  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+         __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+         __builtin_cpu_supports("fma");
 }
 #endif
 
@@ -42,7 +43,8 @@ static bool has_avx512() {
 static bool has_amx() {
   unsigned a = 0, b = 0, c = 0, d = 0;
   constexpr unsigned kBf16 = 1u << 22, kTile = 1u << 24;
-  if (!has_avx512() || !__get_cpuid_count(7, 0, &a, &b, &c, &d) || (d & kBf16) == 0 || (d & kTile) == 0) return false;
+  if (!has_avx512() || !__get_cpuid_count(7, 0, &a, &b, &c, &d) || (d & kBf16) == 0 || (d & kTile) == 0)
+    return false;
 #if defined(__linux__)
   constexpr long kRequestPermission = 0x1023, kTileData = 18;
   return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
@@ -80,8 +82,8 @@ const Variant& find_variant(const std::string& name) {
     if (wanted.empty() || wanted == entry.variant->name) return *entry.variant;
     here += (here.empty() ? "" : ", ") + std::string(entry.variant->name);
   }
-  throw std::invalid_argument("expected " + source + " to be one that runs on this processor (" + here + "); got '" +
-                              wanted + "'");
+  throw std::invalid_argument("expected " + source + " to be one that runs on this processor (" + here +
+                              "); got '" + wanted + "'");
 }
 
 }  // namespace fastsnf

@@ -54,7 +54,6 @@ FASTSNF_INLINE V cosine_of(Reduced a) {
   return floats(bits(p) ^ a.sign);
 }
 
-
 // The guarded slow path: right for every float, NaN for NaN and infinity.
 inline void sincos_slow(V x, V* s, V* c) {
   for (int i = 0; i < VL; i++) {

@@ -46,7 +46,7 @@ struct Job {
 // One instruction set's build of the kernels.
 struct Variant {
   const char* name;
-  int lanes;                             // floats in a vector
+  int lanes;  // floats in a vector
   void (*run)(Job&);
   int64_t (*fma_loop)(int64_t iterations);  // runs at the full rate of one thread; returns the FLOPs done
 };

@@ -136,25 +136,33 @@ constexpr int FEW = 4;  // rows or columns for which a matrix product is better 
 // A panel of this many features stays in the first-level cache; more are multiplied a stretch at a time.
 constexpr int MOST_FEATURES = 40 * 1024 / (PW * 4);
 
+constexpr int EPILOGUE_ROWS =
+    24;  // enough for its constants to pay, few enough to be still in the first-level cache
+
 // The parts of sums over features: short where rows are few, as in a last layer, or the call's points are, since
 // BLAS does such products as vectorised dot products, which round less.
 inline int part_of(int rows, int64_t n) { return rows <= FEW || n <= 64 ? 32 : rows <= 64 ? 64 : 128; }
 
 // out = packed * in (+ bias), then the epilogue, for `panels` panels of `k` features.
-inline void multiply(const Blocks& blocks, const float* packed, const float* bias, const float* in, int k, int part,
-                     int panels, float* out, const Epilogue& epilogue) {
+inline void multiply(const Blocks& blocks, const float* packed, const float* bias, const float* in, int k,
+                     int part, int panels, float* out, const Epilogue& epilogue) {
   const int stretches = (k + MOST_FEATURES - 1) / MOST_FEATURES, most = (k + stretches - 1) / stretches;
   for (int p = 0; p < panels; p++, in += static_cast<int64_t>(k) * PW) {
     const int64_t panel = static_cast<int64_t>(p) * blocks.rows * PW;
+    int done = 0;  // rows that have been through the epilogue
     for (int k0 = 0; k0 < k; k0 += most) {
       const int n = k - k0 < most ? k - k0 : most;
       for (int b = 0; b < blocks.count; b++) {
         const int r0 = blocks.start(b), r = blocks.size(b);
         const int64_t offset = panel + static_cast<int64_t>(r0) * PW;
         const float* block = packed + static_cast<int64_t>(r0) * k + static_cast<int64_t>(k0) * r;
-        kernels.panel[r](block, in + static_cast<int64_t>(k0) * PW, n, part, bias ? bias + r0 : nullptr, k0 > 0,
-                         out + offset);
-        if (k0 + n == k) epilogue(out, offset, r * PW);
+        kernels.panel[r](block, in + static_cast<int64_t>(k0) * PW, n, part, bias ? bias + r0 : nullptr,
+                         k0 > 0, out + offset);
+        const bool complete = k0 + n == k, last = b + 1 == blocks.count;
+        if (complete && (last || r0 + r - done >= EPILOGUE_ROWS)) {
+          epilogue(out, panel + static_cast<int64_t>(done) * PW, (r0 + r - done) * PW);
+          done = r0 + r;
+        }
       }
     }
   }
@@ -162,7 +170,9 @@ inline void multiply(const Blocks& blocks, const float* packed, const float* bia
 
 // Gradients of a layer's matrix are summed in panels of feature columns: [column panel][row][width].
 inline int column_width(int k, int j) { return k - j > VL ? 2 : 1; }  // in vectors, for the panel at column j
-inline int64_t gradient_size(int rows, int k) { return static_cast<int64_t>(rows) * ((k + VL - 1) / VL * VL); }
+inline int64_t gradient_size(int rows, int k) {
+  return static_cast<int64_t>(rows) * ((k + VL - 1) / VL * VL);
+}
 
 // With few rows or columns a gradient is a set of dot products over the points instead: [row][column].
 inline bool by_dots(int rows, int k) { return rows <= FEW || k <= FEW; }
@@ -186,14 +196,16 @@ inline void transpose_columns(const float* h, int k, int j, int width, int panel
 }
 
 // acc += d h^T over the points: d has `rows` rows, h has k; `ht` is scratch of points x 2 VL floats.
-inline void add_outer(const float* d, int rows, const float* h, int k, int points, int panels, float* ht, float* acc) {
+inline void add_outer(const float* d, int rows, const float* h, int k, int points, int panels, float* ht,
+                      float* acc) {
   const Blocks blocks(rows, 1);
   for (int j = 0; j < k;) {
     const int width = column_width(k, j);
     transpose_columns(h, k, j, width, panels, ht);
     for (int b = 0; b < blocks.count; b++) {
       const int r0 = blocks.start(b), r = blocks.size(b);
-      kernels.outer[width][r](d + r0 * PW, static_cast<int64_t>(rows) * PW, ht, points, acc + static_cast<int64_t>(r0) * width * VL);
+      kernels.outer[width][r](d + r0 * PW, static_cast<int64_t>(rows) * PW, ht, points,
+                              acc + static_cast<int64_t>(r0) * width * VL);
     }
     acc += static_cast<int64_t>(rows) * width * VL;
     j += width * VL;

@@ -12,27 +12,27 @@ namespace fastsnf::FASTSNF_VARIANT {
 
 struct LayerPlan {
   const Layer* layer;
-  int rows, k;          // of the real matrix E: u = E h + b
-  bool expanded;        // E is not the weight itself but built from it
-  float fold;           // the factor of activation.h that packing puts on E and b
+  int rows, k;                   // of the real matrix E: u = E h + b
+  bool expanded;                 // E is not the weight itself but built from it
+  float fold;                    // the factor of activation.h that packing puts on E and b
   bool tiled, tiled_t, tiled_w;  // on the tile unit: E h, E^T d, and the gradient of E
   Blocks forward, transposed;
   ActParams params;
-  float* matrix;        // E where expanded, later its gradient
-  float* packed;        // fold * E, in blocks or tiles
-  float* packed_t;      // fold * E^T
-  float* bias;          // fold * b, or null
-  float* spread_bias;   // the same as tiles start from it
+  float* matrix;             // E where expanded, later its gradient
+  float* packed;             // fold * E, in blocks or tiles
+  float* packed_t;           // fold * E^T
+  float* bias;               // fold * b, or null
+  float* spread_bias;        // the same as tiles start from it
   float norm, largest_bias;  // |u| <= norm * max |h| + largest_bias, in folded units
 };
 
 struct ThreadPlan {
-  float* x;         // panels of the tile's inputs
-  float** h;        // panels after each layer
-  float** c;        // what each activation saved
-  float* d[2];      // cotangents, ping and pong
-  float* scratch;   // operands as the products need them: a transposed column panel, or tiles
-  float** d_matrix; // gradient sums of each layer, in the layout of add_outer or add_dots
+  float* x;          // panels of the tile's inputs
+  float** h;         // panels after each layer
+  float** c;         // what each activation saved
+  float* d[2];       // cotangents, ping and pong
+  float* scratch;    // operands as the products need them: a transposed column panel, or tiles
+  float** d_matrix;  // gradient sums of each layer, in the layout of add_outer or add_dots
   float** d_bias;
   double loss;
 };
@@ -141,9 +141,11 @@ inline Plan lay_out(Job& job, Cursor& cursor) {
       // Inference needs two layers at a time: it alternates between the cotangents' buffers.
       float* h = plan.trains ? cursor.take<float>(size) : thread.d[l & 1];
       float* c = plan.trains && saves(p.layer->act) ? cursor.take<float>(size) : nullptr;
-      float* d_matrix = plan.trains && p.layer->d_w ? cursor.take<float>(gradient_size(p.rows, p.k)) : nullptr;
+      float* d_matrix =
+          plan.trains && p.layer->d_w ? cursor.take<float>(gradient_size(p.rows, p.k)) : nullptr;
       float* d_bias = plan.trains && p.layer->d_b ? cursor.take<float>(p.rows) : nullptr;
-      if (thread.h) thread.h[l] = h, thread.c[l] = c, thread.d_matrix[l] = d_matrix, thread.d_bias[l] = d_bias;
+      if (thread.h)
+        thread.h[l] = h, thread.c[l] = c, thread.d_matrix[l] = d_matrix, thread.d_bias[l] = d_bias;
     }
     if (plan.threads) plan.threads[t] = thread;
   }
@@ -242,7 +244,8 @@ inline void reduce(const Plan& plan, int l, int first, int last) {
     float* to = (p.expanded ? p.matrix : p.layer->d_w) + static_cast<int64_t>(r) * p.k;
     for (int j = 0; j < p.k;) {
       const int width = whole_rows ? p.k : column_width(p.k, j) * VL;
-      const int64_t from = whole_rows ? r * stride : static_cast<int64_t>(j) * p.rows + static_cast<int64_t>(r) * width;
+      const int64_t from =
+          whole_rows ? r * stride : static_cast<int64_t>(j) * p.rows + static_cast<int64_t>(r) * width;
       const int n = static_cast<int>(smaller(width, p.k - j));
       for (int i = 0; i < n; i++) {
         float s = plan.threads[0].d_matrix[l][from + i];

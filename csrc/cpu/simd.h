@@ -15,7 +15,8 @@ namespace fastsnf::FASTSNF_VARIANT {
 
 #if defined(__AVX512F__)
 constexpr int VL = 16;  // lanes
-constexpr int MR = 12;  // rows of a register block: MR x 2 accumulators, 2 vectors and a broadcast in 32 registers
+constexpr int MR =
+    12;  // rows of a register block: MR x 2 accumulators, 2 vectors and a broadcast in 32 registers
 #elif defined(__AVX2__)
 constexpr int VL = 8;
 constexpr int MR = 6;  // 16 registers
@@ -78,7 +79,9 @@ FASTSNF_INLINE float largest(V v) {
 }
 #endif
 
-FASTSNF_INLINE V fma(V a, V b, V c) { return a * b + c; }  // contracted where the processor has the instruction
+FASTSNF_INLINE V fma(V a, V b, V c) {
+  return a * b + c;
+}  // contracted where the processor has the instruction
 FASTSNF_INLINE V select(VI mask, V a, V b) { return mask ? a : b; }
 FASTSNF_INLINE V abs(V v) { return floats(bits(v) & (VI{} + 0x7fffffff)); }
 

@@ -195,10 +195,10 @@ FASTSNF_INLINE void store_block(float* c, int64_t stride) {
 // Vector work on a finished block, done in slices of rows while the tile unit is busy with the next one: the unit
 // works through a queue, so what stands between two of its instructions in the program costs little time.
 struct Background {
-  int rows = 0;                // left to do
-  float* to = nullptr;         // the block's next row
-  int64_t stride = 0;          // floats between rows of `to`
-  int width = 0;               // vectors in a row
+  int rows = 0;                 // left to do
+  float* to = nullptr;          // the block's next row
+  int64_t stride = 0;           // floats between rows of `to`
+  int width = 0;                // vectors in a row
   const float* from = nullptr;  // where the block was left, 2 * TILE floats between rows; null when in place
   bool adds = false;            // to what `to` holds
   const Epilogue* epilogue = nullptr;  // then this on `rows` rows of out at `offset`, where not null
@@ -208,7 +208,8 @@ struct Background {
   // Does the next of `slices` slices; the last one does what is left.
   FASTSNF_INLINE void step(int slices) {
     if (rows == 0) return;
-    const int n = slices <= 1 ? rows : static_cast<int>(smaller(rows, rounded_up((rows + slices - 1) / slices, 2)));
+    const int n =
+        slices <= 1 ? rows : static_cast<int>(smaller(rows, rounded_up((rows + slices - 1) / slices, 2)));
     if (from) {
       for (int r = 0; r < n; r++, from += 2 * TILE, to += stride)
         for (int v = 0; v < width; v++) {
@@ -217,7 +218,7 @@ struct Background {
         }
     }
     if (epilogue) {
-      (*epilogue)(out, offset, n * PW);
+      (*epilogue)(out, offset, n* PW);
       offset += static_cast<int64_t>(n) * PW;
     }
     rows -= n;
@@ -227,8 +228,8 @@ struct Background {
 // c = bias + a b over k_tiles tiles for up to 32 x 32 results, `stride` floats between rows of c: all 32 (or 16)
 // rows and columns are written. `a_step` and `b_step` lead to the second row and column tile.
 template <bool A2, bool B2>
-void tile_block(const float* a, int64_t a_step, const float* b, int64_t b_step, int k_tiles, const float* bias, float* c,
-                int64_t stride, Background& background) {
+void tile_block(const float* a, int64_t a_step, const float* b, int64_t b_step, int k_tiles,
+                const float* bias, float* c, int64_t stride, Background& background) {
   memory_barrier();
   zero_block();
   if (bias) {
@@ -263,7 +264,8 @@ void tile_block(const float* a, int64_t a_step, const float* b, int64_t b_step, 
   memory_barrier();
 }
 
-using TileBlock = void (*)(const float*, int64_t, const float*, int64_t, int, const float*, float*, int64_t, Background&);
+using TileBlock = void (*)(const float*, int64_t, const float*, int64_t, int, const float*, float*, int64_t,
+                           Background&);
 
 inline TileBlock tile_block_of(int rows, int columns) {
   if (rows > TILE) return columns > TILE ? tile_block<true, true> : tile_block<true, false>;
@@ -274,13 +276,14 @@ inline TileBlock tile_block_of(int rows, int columns) {
 inline int tiles_of_part(int64_t n) { return n <= 64 ? 1 : 16; }
 
 // out = tiles * in (+ bias), then the epilogue. Sums are cut in parts of `part` tiles. Two row tiles of weights stay in the cache while the panels pass.
-inline void multiply_tiles(int rows, const float* tiles, const float* bias, const float* in, int k, int part, int panels,
-                           float* out, float* split_in, const Epilogue& epilogue) {
+inline void multiply_tiles(int rows, const float* tiles, const float* bias, const float* in, int k, int part,
+                           int panels, float* out, float* split_in, const Epilogue& epilogue) {
   const int k_tiles = (k + TILE_K - 1) / TILE_K;
   const int64_t step = k_tiles * TRIPLE;
   alignas(64) float spare[2][4 * TILE * TILE];
   Background background;
-  for (int p = 0; p < panels; p++) split_panel(in + static_cast<int64_t>(p) * k * PW, k, split_in + p * 2 * step);
+  for (int p = 0; p < panels; p++)
+    split_panel(in + static_cast<int64_t>(p) * k * PW, k, split_in + p * 2 * step);
   for (int i = 0, turn = 0; i < k_tiles; i += part) {
     const int n = static_cast<int>(smaller(part, k_tiles - i));
     const bool first = i == 0, last = i + n == k_tiles;
@@ -293,7 +296,8 @@ inline void multiply_tiles(int rows, const float* tiles, const float* bias, cons
         float* c = in_place ? out + offset : spare[turn];
         block(tiles + r0 / TILE * step + i * TRIPLE, step, split_in + p * 2 * step + i * TRIPLE, step, n,
               bias && first ? bias + r0 * VL : nullptr, c, PW, background);
-        background = {here, out + offset, PW, NV, in_place ? nullptr : c, !first, last ? &epilogue : nullptr, out, offset};
+        background = {here, out + offset, PW, NV, in_place ? nullptr : c, !first, last ? &epilogue : nullptr,
+                      out,  offset};
       }
     }
   }
@@ -301,8 +305,8 @@ inline void multiply_tiles(int rows, const float* tiles, const float* bias, cons
 }
 
 // acc[row][column] += d h^T over the points, `stride` floats between rows of acc.
-inline void add_outer_tiles(const float* d, int rows, const float* h, int k, int panels, float* split_d, float* split_h,
-                            float* acc, int64_t stride) {
+inline void add_outer_tiles(const float* d, int rows, const float* h, int k, int panels, float* split_d,
+                            float* split_h, float* acc, int64_t stride) {
   const int64_t step = panels * TRIPLE;
   alignas(64) float spare[2][4 * TILE * TILE];
   Background background;
@@ -316,8 +320,8 @@ inline void add_outer_tiles(const float* d, int rows, const float* h, int k, int
         __builtin_prefetch(to + r * stride, 1);
         __builtin_prefetch(to + r * stride + VL, 1);
       }
-      tile_block_of(here, k - i0)(split_d + r0 / TILE * step, step, split_h + i0 / TILE * step, step, panels, nullptr,
-                                  spare[turn], 2 * TILE, background);
+      tile_block_of(here, k - i0)(split_d + r0 / TILE * step, step, split_h + i0 / TILE * step, step, panels,
+                                  nullptr, spare[turn], 2 * TILE, background);
       background = {here, to, stride, k - i0 > TILE ? 2 : 1, spare[turn], true, nullptr, nullptr, 0};
     }
   background.step(1);
@@ -330,7 +334,8 @@ class TileUnit {};
 inline void pack_tiles(const float*, int64_t, int64_t, int, int, float, int, int, float*) {}
 inline void spread_bias(const float*, int, float*) {}
 inline int tiles_of_part(int64_t) { return 1; }
-inline void multiply_tiles(int, const float*, const float*, const float*, int, int, int, float*, float*, const Epilogue&) {}
+inline void multiply_tiles(int, const float*, const float*, const float*, int, int, int, float*, float*,
+                           const Epilogue&) {}
 inline void add_outer_tiles(const float*, int, const float*, int, int, float*, float*, float*, int64_t) {}
 
 #endif

@@ -32,7 +32,8 @@ void store_panels(const float* from, int rows, int points, float* to) {
 
 // d = gradient_scale * w * (out - target); returns the sum of w * (out - target)^2. Where w is 0 the target
 // may be anything, also NaN.
-double residuals(const Plan& plan, const float* out, int rows, int64_t first, int points, int panels, float* d) {
+double residuals(const Plan& plan, const float* out, int rows, int64_t first, int points, int panels,
+                 float* d) {
   const Job& job = *plan.job;
   double loss = 0;
   for (int p = 0; p < panels; p++)
@@ -50,15 +51,16 @@ double residuals(const Plan& plan, const float* out, int rows, int64_t first, in
   return loss;
 }
 
-void add_gradients(const LayerPlan& p, ThreadPlan& t, int l, const float* h, const float* d, int points, int panels) {
+void add_gradients(const LayerPlan& p, ThreadPlan& t, int l, const float* h, const float* d, int points,
+                   int panels) {
   if (float* acc = t.d_matrix[l]) {
     if (p.k <= FEW)
       add_dots(h, p.k, d, p.rows, panels, acc, 1, p.k);
     else if (p.rows <= FEW)
       add_dots(d, p.rows, h, p.k, panels, acc, p.k, 1);
     else if (p.tiled_w)
-      add_outer_tiles(d, p.rows, h, p.k, panels, t.scratch, t.scratch + tiled_floats(p.rows, panels * PW), acc,
-                      rounded_up(p.k, VL));
+      add_outer_tiles(d, p.rows, h, p.k, panels, t.scratch, t.scratch + tiled_floats(p.rows, panels * PW),
+                      acc, rounded_up(p.k, VL));
     else
       add_outer(d, p.rows, h, p.k, points, panels, t.scratch, acc);
   }
@@ -79,7 +81,8 @@ const float* forward_tile(const Plan& plan, ThreadPlan& t, int panels) {
     bound = largest_output(act, bound);
     epilogue.c = t.c[l];
     if (p.tiled)
-      multiply_tiles(p.rows, p.packed, p.spread_bias, in, p.k, tiles_of_part(plan.job->n), panels, t.h[l], t.scratch, epilogue);
+      multiply_tiles(p.rows, p.packed, p.spread_bias, in, p.k, tiles_of_part(plan.job->n), panels, t.h[l],
+                     t.scratch, epilogue);
     else
       multiply(p.forward, p.packed, p.bias, in, p.k, part_of(p.rows, plan.job->n), panels, t.h[l], epilogue);
     in = t.h[l];
@@ -106,7 +109,8 @@ const float* backward_tile(const Plan& plan, ThreadPlan& t, int points, int pane
       epilogue.c = t.c[l - 1];
     }
     if (p.tiled_t)
-      multiply_tiles(p.k, p.packed_t, nullptr, d, p.rows, tiles_of_part(job.n), panels, next, t.scratch, epilogue);
+      multiply_tiles(p.k, p.packed_t, nullptr, d, p.rows, tiles_of_part(job.n), panels, next, t.scratch,
+                     epilogue);
     else
       multiply(p.transposed, p.packed_t, nullptr, d, p.rows, part_of(p.k, job.n), panels, next, epilogue);
     float* swap = d;
@@ -145,7 +149,8 @@ void tiles_task(void* context, int thread) {
   ThreadPlan& t = plan.threads[thread];
   for (int l = 0; l < plan.count; l++) {
     const LayerPlan& p = plan.layers[l];
-    if (t.d_matrix[l]) __builtin_memset(t.d_matrix[l], 0, static_cast<size_t>(gradient_size(p.rows, p.k)) * 4);
+    if (t.d_matrix[l])
+      __builtin_memset(t.d_matrix[l], 0, static_cast<size_t>(gradient_size(p.rows, p.k)) * 4);
     if (t.d_bias[l]) __builtin_memset(t.d_bias[l], 0, static_cast<size_t>(p.rows) * 4);
   }
   t.loss = 0;
@@ -161,7 +166,8 @@ void reduce_task(void* context, int thread) {
   const int64_t threads = plan.job->threads;
   for (int l = 0; l < plan.count; l++) {
     const int64_t rows = plan.layers[l].rows;
-    reduce(plan, l, static_cast<int>(rows * thread / threads), static_cast<int>(rows * (thread + 1) / threads));
+    reduce(plan, l, static_cast<int>(rows * thread / threads),
+           static_cast<int>(rows * (thread + 1) / threads));
   }
 }
 
@@ -184,7 +190,8 @@ void run(Job& job) {
   for (int l = 0; l < plan.count; l++) {
     if (plan.layers[l].expanded) expand(plan.layers[l]);
     pack_bias(plan.layers[l]);
-    if (plan.layers[l].spread_bias) spread_bias(plan.layers[l].bias, plan.layers[l].rows, plan.layers[l].spread_bias);
+    if (plan.layers[l].spread_bias)
+      spread_bias(plan.layers[l].bias, plan.layers[l].rows, plan.layers[l].spread_bias);
     measure(plan.layers[l]);
   }
   parallel(job.threads, pack_task, &plan);
