@@ -98,56 +98,69 @@ inline int tile_points(const Plan& plan, int64_t floats_per_point) {
   return static_cast<int>(smaller(points, rounded_up(larger(share, 1), PW)));
 }
 
+inline bool pairs_before(const Job& job, int l) { return l > 0 && pairs_rows(job.layers[l - 1].act); }
+
+inline LayerPlan lay_out_layer(const Layer& layer, bool pairs_in, bool trains, Cursor& cursor) {
+  LayerPlan p = plan_layer(layer, pairs_in);
+  p.matrix = p.expanded ? cursor.take<float>(static_cast<int64_t>(p.rows) * p.k) : nullptr;
+  p.packed = cursor.take<float>(packed_floats(p.rows, p.k, p.tiled));
+  p.packed_t = trains ? cursor.take<float>(packed_floats(p.k, p.rows, p.tiled_t)) : nullptr;
+  p.bias = layer.b ? cursor.take<float>(p.rows) : nullptr;
+  p.spread_bias = p.bias && p.tiled ? cursor.take<float>(rounded_up(p.rows, TILE) * VL) : nullptr;
+  return p;
+}
+
+inline ThreadPlan lay_out_thread(const Plan& plan, int64_t widest, int64_t scratch, Cursor& cursor) {
+  const Layer* layers = plan.job->layers;
+  ThreadPlan t = {};
+  t.h = cursor.take<float*>(plan.count);
+  t.c = cursor.take<float*>(plan.count);
+  t.d_matrix = cursor.take<float*>(plan.count);
+  t.d_bias = cursor.take<float*>(plan.count);
+  t.x = cursor.take<float>(static_cast<int64_t>(layers[0].fan_in) * plan.tile);
+  for (float*& d : t.d) d = cursor.take<float>(widest * plan.tile);
+  t.scratch = cursor.take<float>(scratch);
+  for (int l = 0; l < plan.count; l++) {
+    const LayerPlan p = plan_layer(layers[l], false);
+    const int64_t size = static_cast<int64_t>(p.rows) * plan.tile;
+    // Inference needs two layers at a time: it alternates between the cotangents' buffers.
+    float* h = plan.trains ? cursor.take<float>(size) : t.d[l & 1];
+    float* c = plan.trains && saves(layers[l].act) ? cursor.take<float>(size) : nullptr;
+    float* d_matrix = plan.trains && layers[l].d_w ? cursor.take<float>(gradient_size(p.rows, p.k)) : nullptr;
+    float* d_bias = plan.trains && layers[l].d_b ? cursor.take<float>(p.rows) : nullptr;
+    if (!cursor.base) continue;
+    t.h[l] = h;
+    t.c[l] = c;
+    t.d_matrix[l] = d_matrix;
+    t.d_bias[l] = d_bias;
+  }
+  return t;
+}
+
 // Lays out everything that `job` needs; called with a counting cursor first, then with the memory.
 inline Plan lay_out(Job& job, Cursor& cursor) {
   Plan plan = {};
   plan.job = &job;
   plan.count = job.layer_count;
   plan.trains = job.pass != Pass::forward;
-  LayerPlan* layers = cursor.take<LayerPlan>(plan.count);
+  plan.layers = cursor.take<LayerPlan>(plan.count);
   plan.threads = cursor.take<ThreadPlan>(job.threads);
   int64_t widest = job.layers[0].fan_in, saved = job.layers[0].fan_in, scratch = 0;
   for (int l = 0; l < plan.count; l++) {
     const LayerPlan p = plan_layer(job.layers[l], false);
-    if (p.layer->d_w || p.layer->d_b) plan.wants_weights = true;
+    plan.wants_weights = plan.wants_weights || p.layer->d_w || p.layer->d_b;
     widest = larger(widest, p.rows);
     saved += p.rows * (saves(p.layer->act) ? 2 : 1);
   }
-  plan.layers = layers;
   plan.tile = tile_points(plan, plan.trains ? saved + 2 * widest : 2 * widest);
   for (int l = 0; l < plan.count; l++) {
-    LayerPlan p = plan_layer(job.layers[l], l > 0 && pairs_rows(job.layers[l - 1].act));
-    const int64_t size = static_cast<int64_t>(p.rows) * p.k;
+    const LayerPlan p = lay_out_layer(job.layers[l], pairs_before(job, l), plan.trains, cursor);
     scratch = larger(scratch, scratch_floats(p, plan.tile));
-    p.matrix = p.expanded ? cursor.take<float>(size) : nullptr;
-    p.packed = cursor.take<float>(packed_floats(p.rows, p.k, p.tiled));
-    p.packed_t = plan.trains ? cursor.take<float>(packed_floats(p.k, p.rows, p.tiled_t)) : nullptr;
-    p.bias = p.layer->b ? cursor.take<float>(p.rows) : nullptr;
-    p.spread_bias = p.bias && p.tiled ? cursor.take<float>(rounded_up(p.rows, TILE) * VL) : nullptr;
-    if (layers) layers[l] = p;
+    if (cursor.base) plan.layers[l] = p;
   }
   for (int t = 0; t < job.threads; t++) {
-    ThreadPlan thread = {};
-    thread.h = cursor.take<float*>(plan.count);
-    thread.c = cursor.take<float*>(plan.count);
-    thread.d_matrix = cursor.take<float*>(plan.count);
-    thread.d_bias = cursor.take<float*>(plan.count);
-    thread.x = cursor.take<float>(static_cast<int64_t>(job.layers[0].fan_in) * plan.tile);
-    for (int i = 0; i < 2; i++) thread.d[i] = cursor.take<float>(widest * plan.tile);
-    thread.scratch = cursor.take<float>(scratch);
-    for (int l = 0; l < plan.count; l++) {
-      const LayerPlan p = plan_layer(job.layers[l], false);
-      const int64_t size = static_cast<int64_t>(p.rows) * plan.tile;
-      // Inference needs two layers at a time: it alternates between the cotangents' buffers.
-      float* h = plan.trains ? cursor.take<float>(size) : thread.d[l & 1];
-      float* c = plan.trains && saves(p.layer->act) ? cursor.take<float>(size) : nullptr;
-      float* d_matrix =
-          plan.trains && p.layer->d_w ? cursor.take<float>(gradient_size(p.rows, p.k)) : nullptr;
-      float* d_bias = plan.trains && p.layer->d_b ? cursor.take<float>(p.rows) : nullptr;
-      if (thread.h)
-        thread.h[l] = h, thread.c[l] = c, thread.d_matrix[l] = d_matrix, thread.d_bias[l] = d_bias;
-    }
-    if (plan.threads) plan.threads[t] = thread;
+    const ThreadPlan thread = lay_out_thread(plan, widest, scratch, cursor);
+    if (cursor.base) plan.threads[t] = thread;
   }
   return plan;
 }

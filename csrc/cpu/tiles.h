@@ -275,7 +275,8 @@ inline TileBlock tile_block_of(int rows, int columns) {
 // The parts of sums over k, in tiles: longer than part_of's, since the unit rounds less than once a product.
 inline int tiles_of_part(int64_t n) { return n <= 64 ? 1 : 16; }
 
-// out = tiles * in (+ bias), then the epilogue. Sums are cut in parts of `part` tiles. Two row tiles of weights stay in the cache while the panels pass.
+// out = tiles * in (+ bias), then the epilogue. Sums are cut in parts of `part` tiles. Two row tiles of weights
+// stay in the cache while the panels pass.
 inline void multiply_tiles(int rows, const float* tiles, const float* bias, const float* in, int k, int part,
                            int panels, float* out, float* split_in, const Epilogue& epilogue) {
   const int k_tiles = (k + TILE_K - 1) / TILE_K;
