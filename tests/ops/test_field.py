@@ -11,7 +11,7 @@ from fastsnf.errors import InputError
 from fastsnf.spec import Activation, FieldSpec, Gabor, Identity, Sine
 from tests import cases
 from tests.engines.problems import EVERY_SPEC, problem
-from tests.ops.engines import EVERY_ENGINE
+from tests.ops.engines import EVERY_ENGINE, NATIVE
 from tests.ops.functions import as_leaves, field_of, present, small
 from tests.tolerances import FLOAT32, FLOAT64, assert_close
 
