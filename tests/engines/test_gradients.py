@@ -75,8 +75,16 @@ def test_drawn_shapes_reach_the_corners() -> None:
     assert {type(case.spec.activations[-1]) for case in drawn} >= {Identity, Sine}
 
 
-@pytest.mark.parametrize("widths", [[2, 1024, 1024, 1], [700, 900, 64]], ids=str)
-@pytest.mark.parametrize("act", [Sine(30.0), Gabor(20.0, 10.0)], ids=cases.name)
+@pytest.mark.parametrize(
+    ("act", "widths"),
+    [
+        (Sine(30.0), [2, 1024, 1024, 1]),
+        (Sine(30.0), [700, 900, 64]),
+        (Gabor(20.0, 10.0), [2, 512, 512, 1]),
+        (Gabor(20.0, 10.0), [700, 500, 64]),
+    ],
+    ids=str,
+)
 def test_wide_layers(act: Activation, widths: list[int]) -> None:
     spec = FieldSpec.mlp(act, len(widths) - 3)
     judge_both(lambda seed: problem(spec, widths, 150, gen=cases.generator(seed)))

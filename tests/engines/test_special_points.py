@@ -186,7 +186,7 @@ def test_what_an_earlier_call_left_does_not_matter(spec: FieldSpec, variant: str
 
 def poison(value: float) -> None:
     """Fill the workspace with the activations of a constant input, wider than those of any field here."""
-    case = problem(FieldSpec.mlp(ReLU(), 7), [17, *[120] * 8, 6], 500)
+    case = problem(FieldSpec.mlp(ReLU(), 3), [17, *[90] * 4, 6], 500)
     case.x.fill_(value)
     case.target.fill_(value)
     for tensor in _present([*case.weights, *case.biases]):
