@@ -106,7 +106,7 @@ inline LayerPlan lay_out_layer(const Layer& layer, bool pairs_in, bool trains, C
   p.packed = cursor.take<float>(packed_floats(p.rows, p.k, p.tiled));
   p.packed_t = trains ? cursor.take<float>(packed_floats(p.k, p.rows, p.tiled_t)) : nullptr;
   p.bias = layer.b ? cursor.take<float>(p.rows) : nullptr;
-  p.spread_bias = p.bias && p.tiled ? cursor.take<float>(rounded_up(p.rows, TILE) * VL) : nullptr;
+  p.spread_bias = layer.b && p.tiled ? cursor.take<float>(rounded_up(p.rows, TILE) * VL) : nullptr;
   return p;
 }
 

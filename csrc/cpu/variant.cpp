@@ -185,6 +185,7 @@ void run(Job& job) {
   Workspace workspace;
   Cursor cursor{workspace.reserve(count.used)};
   Plan plan = lay_out(job, cursor);
+  if (cursor.used != count.used) __builtin_trap();  // both passes must ask for the same memory
   const double weight = job.pass == Pass::mse ? total_weight(job) * job.layers[plan.count - 1].fan_out : 0.0;
   plan.gradient_scale = weight > 0 ? static_cast<float>(2.0 / weight) : 0.0f;
   for (int l = 0; l < plan.count; l++) {

@@ -27,6 +27,9 @@ ACTIVATION_CODES = {
 }
 """The order of ``enum class Act`` in csrc/cpu/field.h."""
 
+MOST_THREADS = 1024
+"""As many as the extension takes."""
+
 MOST_UNITS = 4096
 """The widest layer: wider ones would put more memory a thread into gradients than a cache can hold."""
 
@@ -96,7 +99,7 @@ def use_variant(name: str) -> Iterator[None]:
 def detail() -> str:
     """Return the instruction set and thread count in use, empty when the engine cannot run."""
     native, _ = _load()
-    return "" if native is None else f"{native.variant(_variant.get())}, {torch.get_num_threads()} threads"
+    return "" if native is None else f"{native.variant(_variant.get())}, {_threads()} threads"
 
 
 def reasons(device: str, dtype: torch.dtype, shapes: Sequence[tuple[int, ...]]) -> list[str]:
@@ -148,7 +151,7 @@ def backward(
         x.data_ptr(),
         d_out.data_ptr(),
         _address(d_x),
-        torch.get_num_threads(),
+        _threads(),
     )
     return d_x, d_weights, d_biases
 
@@ -173,9 +176,13 @@ def mse_value_and_grad(
         x.data_ptr(),
         target.data_ptr(),
         _address(sample_weight),
-        torch.get_num_threads(),
+        _threads(),
     )
     return torch.tensor(loss, dtype=torch.float32), d_weights, d_biases
+
+
+def _threads() -> int:
+    return min(torch.get_num_threads(), MOST_THREADS)
 
 
 def _address(tensor: Tensor | None) -> int:
