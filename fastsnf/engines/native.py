@@ -119,9 +119,7 @@ def forward(x: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor | None
     """Return the field's output [N, C] at x [N, D]."""
     x, layers, _kept = _prepare(x, weights, biases, spec)
     out = x.new_empty(x.shape[0], weights[-1].shape[0])
-    module().forward(
-        _variant.get(), layers, x.shape[0], x.data_ptr(), out.data_ptr(), torch.get_num_threads()
-    )
+    module().forward(_variant.get(), layers, x.shape[0], x.data_ptr(), out.data_ptr(), _threads())
     return out
 
 
