@@ -1,0 +1,1 @@
+"""The Triton engine: fused linear layers and activations on NVIDIA GPUs."""

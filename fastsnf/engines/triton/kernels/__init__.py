@@ -1,0 +1,1 @@
+"""Device code in Triton: one file a family of kernels, importable only where triton is."""
