@@ -1,8 +1,8 @@
 """Tuned tiles: which block shapes, warps and stages a kernel takes on which architecture.
 
-``configs.json`` holds, per architecture and op, a list of entries; the first that matches a call is taken.
-An entry may restrict ``precision``, ``activations`` (names) and ``most_columns`` (the widest padded output it is
-for). ``fastsnf bench --tune`` writes the file.
+``tiles/OP.json`` holds, per architecture, a list of entries; the first that matches a call is taken. An entry
+may restrict ``precision``, ``activations`` (names) and ``most_columns`` (the widest padded output it is for).
+``fastsnf bench --tune`` writes the files.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from fastsnf.engines.triton.launch import architecture
 PAD = 32
 """Widths of internal buffers are multiples of this."""
 
-FILE = Path(__file__).parent / "configs.json"
+FOLDER = Path(__file__).parent / "tiles"
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def find(op: str, precision: str, *, act: str, columns: int, depth: int) -> Tile
 
 @functools.lru_cache(maxsize=4096)
 def _find(arch: str, op: str, precision: str, act: str, columns: int, depth: int) -> Tile:
-    for entry in table().get(arch, {}).get(op, ()):
+    for entry in table(op).get(arch, ()):
         if (
             precision in entry.get("precision", (precision,))
             and act in entry.get("activations", (act,))
@@ -69,11 +69,14 @@ def _find(arch: str, op: str, precision: str, act: str, columns: int, depth: int
         ):
             names = ("rows", "columns", "depth", "warps", "stages")
             return Tile(*(entry[name] for name in names), options=entry.get("options", {}))
-    raise LookupError(f"configs.json has no tile of {op} in {precision} with {act} on {arch}")
+    raise LookupError(f"tiles/{op}.json has no tile in {precision} with {act} on {arch}")
 
 
 @functools.cache
-def table() -> dict[str, dict[str, list[dict[str, Any]]]]:
-    """Return the whole table: architecture -> op -> entries."""
-    loaded: dict[str, dict[str, list[dict[str, Any]]]] = json.loads(FILE.read_text(encoding="utf-8"))
+def table(op: str) -> dict[str, list[dict[str, Any]]]:
+    """Return the entries of an op by architecture; none where the op has no file."""
+    path = FOLDER / f"{op}.json"
+    if not path.is_file():
+        return {}
+    loaded: dict[str, list[dict[str, Any]]] = json.loads(path.read_text(encoding="utf-8"))
     return loaded

@@ -1,7 +1,7 @@
 """Every activation as device functions: what is saved of a pre-activation, its value and its derivative.
 
-ACT is the name of the activation in `fastsnf.spec`, FORMAT that of the saved tensor. `omega`, `turn`, `turn_low`
-(omega / (2 pi) in two floats) and `scale` are run-time floats, 0 where an activation has none: see
+ACT is the name of the activation in `fastsnf.spec`, FORMAT that of the saved tensor. `omega`, `turn`,
+`turn_low` (omega / (2 pi) in two floats) and `scale` are run-time floats, 0 where an activation has none: see
 `fastsnf.engines.triton.parameters`. Formulas are those of `fastsnf.reference.activations`.
 """
 
@@ -21,9 +21,10 @@ def encode(u, turn, turn_low, ACT: tl.constexpr, FORMAT: tl.constexpr):
         s = reduced_turns(u, turn, turn_low)
     if FORMAT == "phase16":
         return nearest(s * 65536.0).to(tl.int32).to(tl.int16)
-    if FORMAT == "float16":
+    elif FORMAT == "float16":
         return s.to(tl.float16)
-    return s
+    else:
+        return s
 
 
 @triton.jit
@@ -31,7 +32,8 @@ def decode(stored, FORMAT: tl.constexpr):
     """Return the fp32 value of what `encode` stored."""
     if FORMAT == "phase16":
         return stored.to(tl.float32) * (1.0 / 65536.0)
-    return stored.to(tl.float32)
+    else:
+        return stored.to(tl.float32)
 
 
 @triton.jit
@@ -39,10 +41,10 @@ def activate(s, omega, turn, turn_low, scale, ACT: tl.constexpr, TIER: tl.conste
     """Return ``act(u)`` fp32 from decoded s, real activations; Gabor has `gabor_parts`."""
     if ACT == "sine":
         return sin_turns(s, TIER)
-    if ACT == "gaussian":
+    elif ACT == "gaussian":
         v = s * scale
         return exponential(-v * v, TIER)
-    if ACT == "sinc":
+    elif ACT == "sinc":
         v = s * omega
         small = v * v < 1e-6
         return tl.where(
@@ -50,17 +52,18 @@ def activate(s, omega, turn, turn_low, scale, ACT: tl.constexpr, TIER: tl.conste
             1.0 - v * v / 6.0,
             sin_turns(reduced_turns(s, turn, turn_low), TIER) / tl.where(small, 1.0, v),
         )
-    if ACT == "gabor-real":
+    elif ACT == "gabor-real":
         v = s * scale
         return cos_turns(reduced_turns(s, turn, turn_low), TIER) * exponential(-v * v, TIER)
-    if ACT == "finer":
+    elif ACT == "finer":
         return sin_turns(reduced_turns(s * (tl.abs(s) + 1.0), turn, turn_low), TIER)
-    if ACT == "relu":
+    elif ACT == "relu":
         return tl.where(s < 0.0, 0.0, s)
-    if ACT == "tanh":
+    elif ACT == "tanh":
         return 1.0 - 2.0 / (exponential(2.0 * s, TIER) + 1.0)
-    tl.static_assert(ACT == "identity", "unknown activation")
-    return s
+    else:
+        tl.static_assert(ACT == "identity", "unknown activation")
+        return s
 
 
 @triton.jit
@@ -68,30 +71,31 @@ def derivative(s, omega, turn, turn_low, scale, ACT: tl.constexpr, TIER: tl.cons
     """Return ``act'(u)`` fp32 from decoded s, real activations."""
     if ACT == "sine":
         return omega * cos_turns(s, TIER)
-    if ACT == "gaussian":
+    elif ACT == "gaussian":
         v = s * scale
         return -2.0 * scale * v * exponential(-v * v, TIER)
-    if ACT == "sinc":
+    elif ACT == "sinc":
         v = s * omega
         small = v * v < 1e-6
         safe = tl.where(small, 1.0, v)
         r = reduced_turns(s, turn, turn_low)
         return omega * tl.where(small, -v / 3.0, (cos_turns(r, TIER) - sin_turns(r, TIER) / safe) / safe)
-    if ACT == "gabor-real":
+    elif ACT == "gabor-real":
         v = s * scale
         r = reduced_turns(s, turn, turn_low)
         slope = omega * sin_turns(r, TIER) + 2.0 * scale * v * cos_turns(r, TIER)
         return -slope * exponential(-v * v, TIER)
-    if ACT == "finer":
+    elif ACT == "finer":
         a = tl.abs(s) + 1.0
         return omega * a * cos_turns(reduced_turns(s * a, turn, turn_low), TIER)
-    if ACT == "relu":
+    elif ACT == "relu":
         return tl.where(s > 0.0, 1.0, 0.0)
-    if ACT == "tanh":
+    elif ACT == "tanh":
         t = 1.0 - 2.0 / (exponential(2.0 * s, TIER) + 1.0)
         return 1.0 - t * t
-    tl.static_assert(ACT == "identity", "unknown activation")
-    return tl.full(s.shape, 1.0, tl.float32)
+    else:
+        tl.static_assert(ACT == "identity", "unknown activation")
+        return tl.full(s.shape, 1.0, tl.float32)
 
 
 @triton.jit

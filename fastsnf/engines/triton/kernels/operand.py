@@ -20,9 +20,10 @@ def round_tf32(x):
         bits = x.to(tl.int32, bitcast=True)
         rounded = ((bits + 0x1000) & -0x2000).to(tl.float32, bitcast=True)
         return tl.where(tl.abs(x) <= 3.3895314e38, rounded, x)
-    return tl.inline_asm_elementwise(
-        "cvt.rna.tf32.f32 $0, $1;", "=r,f", [x], dtype=tl.int32, is_pure=True, pack=1
-    ).to(tl.float32, bitcast=True)
+    else:
+        return tl.inline_asm_elementwise(
+            "cvt.rna.tf32.f32 $0, $1;", "=r,f", [x], dtype=tl.int32, is_pure=True, pack=1
+        ).to(tl.float32, bitcast=True)
 
 
 @triton.jit
@@ -38,7 +39,8 @@ def to_bf16(x):
     """Return fp32 x as bf16, rounded to nearest."""
     if INTERPRETED:
         return round_bf16(x).to(tl.bfloat16)
-    return x.to(tl.bfloat16)
+    else:
+        return x.to(tl.bfloat16)
 
 
 @triton.jit
@@ -46,15 +48,19 @@ def operand(x, PRECISION: tl.constexpr, BACKWARD: tl.constexpr):
     """Return tile x (fp32, or what is already an operand) as operand of `dot`; `fp32` stays whole."""
     if PRECISION == "tf32":
         return round_tf32(x)
-    if PRECISION == "fast":
+    elif PRECISION == "fast":
         if INTERPRETED:
             if BACKWARD:
                 return round_bf16(x.to(tl.float32))
-            return x.to(tl.float16).to(tl.float32)
-        if BACKWARD:
-            return x.to(tl.bfloat16)
-        return x.to(tl.float16)
-    return x
+            else:
+                return x.to(tl.float16).to(tl.float32)
+        else:
+            if BACKWARD:
+                return x.to(tl.bfloat16)
+            else:
+                return x.to(tl.float16)
+    else:
+        return x
 
 
 @triton.jit
@@ -66,6 +72,8 @@ def dot(a, b, b_low, acc, PRECISION: tl.constexpr):
         acc = tl.dot(a_low, b, acc, input_precision="tf32")
         acc = tl.dot(a_high, b_low, acc, input_precision="tf32")
         return tl.dot(a_high, b, acc, input_precision="tf32")
-    if INTERPRETED:
-        return tl.dot(a.to(tl.float32), b.to(tl.float32), acc, input_precision="tf32")
-    return tl.dot(a, b, acc, input_precision="tf32")
+    else:
+        if INTERPRETED:
+            return tl.dot(a.to(tl.float32), b.to(tl.float32), acc, input_precision="tf32")
+        else:
+            return tl.dot(a, b, acc, input_precision="tf32")

@@ -21,9 +21,10 @@ def nearest(t):
     """Return `t` rounded to the nearest integer, ties to even; NaN and infinity stay."""
     if INTERPRETED:
         return tl.floor(t + 0.5)
-    return tl.inline_asm_elementwise(
-        "cvt.rni.f32.f32 $0, $1;", "=f,f", [t], dtype=tl.float32, is_pure=True, pack=1
-    )
+    else:
+        return tl.inline_asm_elementwise(
+            "cvt.rni.f32.f32 $0, $1;", "=f,f", [t], dtype=tl.float32, is_pure=True, pack=1
+        )
 
 
 @triton.jit
@@ -39,9 +40,10 @@ def sin_turns(r, TIER: tl.constexpr):
     """Return ``sin(2 pi r)`` for r in [-1/2, 1/2]."""
     if INTERPRETED:
         return tl.sin(r * TWO_PI)
-    return tl.inline_asm_elementwise(
-        "sin.approx.f32 $0, $1;", "=f,f", [r * TWO_PI], dtype=tl.float32, is_pure=True, pack=1
-    )
+    else:
+        return tl.inline_asm_elementwise(
+            "sin.approx.f32 $0, $1;", "=f,f", [r * TWO_PI], dtype=tl.float32, is_pure=True, pack=1
+        )
 
 
 @triton.jit
@@ -49,9 +51,10 @@ def cos_turns(r, TIER: tl.constexpr):
     """Return ``cos(2 pi r)`` for r in [-1/2, 1/2]."""
     if INTERPRETED:
         return tl.cos(r * TWO_PI)
-    return tl.inline_asm_elementwise(
-        "cos.approx.f32 $0, $1;", "=f,f", [r * TWO_PI], dtype=tl.float32, is_pure=True, pack=1
-    )
+    else:
+        return tl.inline_asm_elementwise(
+            "cos.approx.f32 $0, $1;", "=f,f", [r * TWO_PI], dtype=tl.float32, is_pure=True, pack=1
+        )
 
 
 @triton.jit
