@@ -68,7 +68,8 @@ def _find(arch: str, op: str, precision: str, act: str, columns: int, depth: int
             and depth % entry["depth"] == 0
         ):
             names = ("rows", "columns", "depth", "warps", "stages")
-            return Tile(*(entry[name] for name in names), options=entry.get("options", {}))
+            sizes = {name: entry[name] for name in names}
+            return Tile(**sizes, options=entry.get("options", {}))
     raise LookupError(f"tiles/{op}.json has no tile in {precision} with {act} on {arch}")
 
 
