@@ -1,0 +1,240 @@
+"""Compile recorded launches for a GPU that need not be there, and read what the compiler made of them.
+
+A `Build` is one specialisation of a kernel, made from a `Launch` by Triton's own launcher: types from the
+tensors, an int that is 1 and None as constants, divisibility by 16 of pointers and ints. Its `Report` comes
+from the tools of Triton's wheel (`ptxas`, `cuobjdump`), so that a machine without a GPU judges exactly what one
+with a GPU runs. Needs a process in which Triton does not interpret.
+"""
+
+from __future__ import annotations
+
+import functools
+import multiprocessing
+import re
+import subprocess
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource, make_backend
+from triton.runtime.jit import create_function_from_signature
+
+from fastsnf.engines.triton.launch import ARCHITECTURES, Launch
+
+SHARED_MEMORY = {"sm_80": 163 * 1024, "sm_89": 99 * 1024, "sm_90": 227 * 1024}
+"""Bytes of shared memory that one block may take on each architecture."""
+
+REDUCTION_TABLE = "__cudart_i2opi_f"
+"""The table of 2/pi that CUDA's sine brings along with its slow path (Payne-Hanek)."""
+
+
+@dataclass(frozen=True)
+class Build:
+    """One specialisation of a kernel for one architecture; equal builds give equal binaries."""
+
+    key: str
+    architecture: str
+    kernel: Any = field(compare=False, repr=False)
+    signature: dict[str, str] = field(compare=False, repr=False)
+    constants: dict[tuple[int, ...], Any] = field(compare=False, repr=False)
+    attributes: dict[tuple[int, ...], Any] = field(compare=False, repr=False)
+    options: dict[str, Any] = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class Report:
+    """What one build takes of the machine, and the instructions that decide its speed.
+
+    Attributes:
+        kernel, architecture, key: what was built.
+        types: the types of its run-time arguments; constants: the others, by name.
+        registers: a thread; stack, local: bytes a thread; shared: bytes a block.
+        spill_stores, spill_loads: instructions that move registers to local memory and back.
+        dots: matrix products in the source as compiled (after unrolling of static loops).
+        wgmma, mma: warpgroup and warp matrix instructions in the machine code.
+        special: instructions of the special-function unit by name (SIN, COS, EX2, RCP, ...).
+        slow_sine: whether CUDA's sine with its slow path is in it.
+        instructions: length of the machine code.
+    """
+
+    kernel: str
+    architecture: str
+    key: str
+    types: dict[str, str]
+    constants: dict[str, Any]
+    warps: int
+    stages: int
+    registers: int
+    stack: int
+    local: int
+    shared: int
+    spill_stores: int
+    spill_loads: int
+    dots: int
+    wgmma: int
+    mma: int
+    special: dict[str, int]
+    slow_sine: bool
+    instructions: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-able description."""
+        return asdict(self)
+
+    def faults(self) -> list[str]:
+        """Return everything that must not be in a build that is fast, the spills apart."""
+        limit = SHARED_MEMORY[self.architecture]
+        found = []
+        if self.shared > limit:
+            found.append(f"takes {self.shared} bytes of shared memory of {limit}")
+        if self.slow_sine:
+            found.append("holds CUDA's sine with its slow path; sine belongs to kernels/sine.py")
+        if self.dots and not (self.wgmma or self.mma):
+            found.append(f"has {self.dots} matrix products and no tensor-core instruction")
+        elif self.dots and self.architecture == "sm_90" and (self.mma or not self.wgmma):
+            found.append(
+                f"has {self.mma} warp and {self.wgmma} warpgroup matrix instructions, wgmma expected"
+            )
+        return found
+
+    def spills(self) -> list[str]:
+        """Return how registers went to memory, nothing where they did not."""
+        counts = {
+            "spill stores": self.spill_stores,
+            "spill loads": self.spill_loads,
+            "bytes of stack": self.stack,
+            "bytes of local memory": self.local,
+        }
+        return [f"{count} {what}" for what, count in counts.items() if count]
+
+
+def build_of(launch: Launch, architecture: str) -> Build:
+    """Return what Triton's launcher would compile for `launch` on `architecture`."""
+    kernel = launch.kernel
+    backend, binder = _binder(kernel, architecture)
+    given = {**launch.arguments, **launch.constants, "num_warps": launch.warps, "num_stages": launch.stages}
+    bound, specialization, extra = binder(**given)
+    options, signature, constants, attributes = kernel._pack_args(
+        backend, {**given, "debug": False}, bound, specialization, extra
+    )
+    shape = [sorted(signature.items()), sorted(constants.items()), sorted(attributes.items())]
+    name = f"{kernel.__module__}.{kernel.__name__}"
+    key = f"{name} {architecture} {options.num_warps} {options.num_stages} {shape}"
+    return Build(key, architecture, kernel, signature, constants, attributes, dict(options.__dict__))
+
+
+def builds_of(launches: Iterable[Launch], architecture: str) -> list[Build]:
+    """Return the different builds of `launches`, in the order they are first met."""
+    return list({build.key: build for build in (build_of(one, architecture) for one in launches)}.values())
+
+
+def compile_report(build: Build) -> Report:
+    """Compile a build and return its report.
+
+    Raises:
+        RuntimeError: the compiler failed; its message is the cause.
+    """
+    source = ASTSource(build.kernel, build.signature, build.constants, build.attributes)
+    try:
+        compiled = triton.compile(source, target=_target(build.architecture), options=build.options)
+    except Exception as error:
+        raise RuntimeError(f"{build.key}: does not compile: {type(error).__name__}: {error}") from error
+    return read(build, compiled)
+
+
+def read(build: Build, compiled: Any) -> Report:
+    """Return the report of a compiled kernel: Triton's ``CompiledKernel`` or anything with its `asm`."""
+    usage, code = _inspect(compiled.asm["cubin"])
+    resources = re.search(r"REG:(\d+) STACK:(\d+) SHARED:\d+ LOCAL:(\d+)", usage)
+    if resources is None:
+        raise RuntimeError(f"{build.key}: cuobjdump says no resources: {usage}")
+    special: dict[str, int] = {}
+    for name in re.findall(r"\bMUFU\.(\w+)", code):
+        special[name] = special.get(name, 0) + 1
+    names = build.kernel.arg_names
+    return Report(
+        kernel=build.kernel.__name__,
+        architecture=build.architecture,
+        key=build.key,
+        types={name: kind for name, kind in build.signature.items() if kind != "constexpr"},
+        constants={names[path[0]]: _plain(value) for path, value in build.constants.items()},
+        warps=build.options["num_warps"],
+        stages=build.options["num_stages"],
+        registers=int(resources[1]),
+        stack=int(resources[2]),
+        local=int(resources[3]),
+        shared=compiled.metadata.shared,
+        spill_stores=_count(r"\bSTL\b", code),
+        spill_loads=_count(r"\bLDL\b", code),
+        dots=_count(r"\btt\.dot\b", compiled.asm["ttir"]),
+        wgmma=_count(r"\b[HQ]GMMA\b", code),
+        mma=_count(r"\b[HQ]MMA\b", code),
+        special=dict(sorted(special.items())),
+        slow_sine=REDUCTION_TABLE in compiled.asm["ptx"],
+        instructions=_count(r"\n\s+/\*[0-9a-f]{4,6}\*/", code),
+    )
+
+
+def compile_all(builds: Sequence[Build], workers: int) -> Iterator[tuple[Build, Report | str]]:
+    """Compile `builds` in `workers` processes and yield each, as it is done, with its report or its error.
+
+    The processes are forks: a kernel is known by what the parent has imported.
+    """
+    global _queue
+    _queue = list(builds)
+    if workers <= 1 or len(builds) <= 1:
+        yield from zip(builds, map(_compile, range(len(builds))), strict=True)
+        return
+    context = multiprocessing.get_context("fork")
+    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+        yield from zip(builds, pool.map(_compile, range(len(builds))), strict=True)
+
+
+_queue: list[Build] = []
+
+
+def _compile(index: int) -> Report | str:
+    try:
+        return compile_report(_queue[index])
+    except RuntimeError as error:
+        return str(error)
+
+
+def _target(architecture: str) -> GPUTarget:
+    return GPUTarget("cuda", int(architecture.removeprefix("sm_")), 32)
+
+
+@functools.cache
+def _binder(kernel: Any, architecture: str) -> tuple[Any, Any]:
+    """Return Triton's backend for an architecture, and its function that specialises a kernel's arguments."""
+    if architecture not in ARCHITECTURES:
+        raise ValueError(f"expected one of {', '.join(ARCHITECTURES)}; got {architecture!r}")
+    backend = make_backend(_target(architecture))
+    return backend, create_function_from_signature(kernel.signature, kernel.params, backend)
+
+
+def _inspect(binary: bytes) -> tuple[str, str]:
+    """Return the resource usage and the machine code of a binary, as text."""
+    tool = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
+    with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
+        file.write(binary)
+        file.flush()
+        usage, code = (
+            subprocess.run([tool, option, file.name], capture_output=True, text=True, check=True).stdout
+            for option in ("--dump-resource-usage", "--dump-sass")
+        )
+    return usage, code
+
+
+def _count(pattern: str, text: str) -> int:
+    return len(re.findall(pattern, text))
+
+
+def _plain(value: Any) -> Any:
+    """Return a constant as JSON can hold it."""
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
