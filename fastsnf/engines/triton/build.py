@@ -2,8 +2,8 @@
 
 A `Build` is one specialisation of a kernel, made from a `Launch` by Triton's own launcher: types from the
 tensors, an int that is 1 and None as constants, divisibility by 16 of pointers and ints. Its `Report` comes
-from the tools of Triton's wheel (`ptxas`, `cuobjdump`), so that a machine without a GPU judges exactly what one
-with a GPU runs. Needs a process in which Triton does not interpret.
+from the tools of Triton's wheel (`ptxas`, `cuobjdump`), so that a machine without a GPU judges exactly what
+one with a GPU runs. Needs a process in which Triton does not interpret.
 """
 
 from __future__ import annotations
