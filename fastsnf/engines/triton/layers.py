@@ -1,8 +1,8 @@
 """The real hidden layer on the host: tensors in, one launch each; outputs are arguments.
 
-Shapes: `rows` points; F features are padded to Fp columns (`config.padded`). A saved tensor [rows, Fp] holds a
-layer's pre-activations in the format of `parameters.saved_format`, a cotangent `d` [rows, Fp] is dL/du: fp32 in
-``fp32``, fp32 rounded to tf32 in ``tf32``, bf16 in ``fast``. All are contiguous unless said otherwise.
+Shapes: `rows` points; F features are padded to Fp columns (`config.padded`). A saved tensor [rows, Fp] holds
+a layer's pre-activations in the format of `parameters.saved_format`, a cotangent `d` [rows, Fp] is dL/du: fp32
+in ``fp32``, fp32 rounded to tf32 in ``tf32``, bf16 in ``fast``. All are contiguous unless said otherwise.
 """
 
 from __future__ import annotations
@@ -148,7 +148,7 @@ def linear_fwd(
 
 
 def linear_dx_rows(act_in: Activation, precision: str, *, columns: int, depth: int) -> int:
-    """Return how many rows one row of `linear_dx`'s `db_partial` sums, for d_in [., columns], d [., depth]."""
+    """Return how many rows a row of `linear_dx`'s `db_partial` sums, for d_in [., columns], d [., depth]."""
     return find("linear_dx", precision, act=act_in.name, columns=padded(columns), depth=depth).rows
 
 
@@ -170,7 +170,7 @@ def linear_dx(
         s_in: what the layer below saved; None for the coordinates' gradient, which is stored as it is.
         d_in: [rows, columns_padded], or fp32 [rows, D] without `s_in`; may be the memory of `s_in` when
             elements have the same size.
-        db_partial: fp32 [ceil(rows / linear_dx_rows), columns_padded]; the sums are of values not yet rounded.
+        db_partial: fp32 [ceil(rows / linear_dx_rows), columns_padded]; sums of values not yet rounded.
     """
     columns, depth = packed.backward[0].shape
     rows, inputs = d_in.shape

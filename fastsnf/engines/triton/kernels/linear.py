@@ -1,8 +1,8 @@
 """The real hidden layer ``u = W act_in(u_in) + b``: forward, input gradient, weight gradient.
 
-One tensor is saved a layer (`activation.encode`): activations are computed when the next product loads it, and
-their derivative when the input gradient is stored. Programs are numbered with the column tiles of the same rows
-next to each other, so that only the first of them reads its rows from memory and the others from the cache.
+One tensor is saved a layer (`activation.encode`): activations are computed when the next product loads it,
+and their derivative when the input gradient is stored. Programs are numbered with the column tiles of the same
+rows next to each other: the first of them reads its rows from memory and the others from the cache.
 """
 
 from __future__ import annotations
@@ -161,8 +161,8 @@ def linear_dx(
         WIDTH: tl.constexpr = COLUMNS // 2
         left, right = tl.split(tl.permute(tl.reshape(acc, (ROWS, 2, WIDTH)), (0, 2, 1)))
         store_dx(
-            left, s_in, d_in, sums, rm, first, rows, columns, inputs, omega_in, turn_in, turn_low_in, scale_in,
-            ACT_IN, FORMAT_IN, PRECISION, TIER, WHOLE, HAS_SUMS, EVEN_COLUMNS, WIDTH,
+            left, s_in, d_in, sums, rm, first, rows, columns, inputs, omega_in, turn_in, turn_low_in,
+            scale_in, ACT_IN, FORMAT_IN, PRECISION, TIER, WHOLE, HAS_SUMS, EVEN_COLUMNS, WIDTH,
         )  # fmt: skip
         store_dx(
             right, s_in, d_in, sums, rm, first + WIDTH, rows, columns, inputs, omega_in, turn_in, turn_low_in,
@@ -181,7 +181,7 @@ def store_dx(
     ACT_IN: tl.constexpr, FORMAT_IN: tl.constexpr, PRECISION: tl.constexpr, TIER: tl.constexpr,
     WHOLE: tl.constexpr, HAS_SUMS: tl.constexpr, EVEN_COLUMNS: tl.constexpr, COLUMNS: tl.constexpr,
 ):  # fmt: skip
-    """Store ``d_h act_in'(s_in)`` for columns first ... first + COLUMNS and, HAS_SUMS, their sums over rows."""
+    """Store ``d_h act_in'(s_in)`` for COLUMNS columns from `first` and, HAS_SUMS, their sums over rows."""
     rn = first + tl.arange(0, COLUMNS)
     at = rm.to(tl.int64)[:, None] * inputs + rn[None, :]
     mask = (rm < rows)[:, None]
@@ -268,7 +268,7 @@ def linear_dw(
 
 @triton.jit
 def dot_of_rows(a, b, acc, PRECISION: tl.constexpr):
-    """Return ``acc + a^T b`` for operands `a` [DEPTH, rows] and `b` [DEPTH, columns]; in ``fp32`` both whole."""
+    """Return ``acc + a^T b`` for operands `a` [DEPTH, rows], `b` [DEPTH, columns]; in ``fp32`` both whole."""
     if PRECISION == "fp32":
         high = round_tf32(b)
         low = b - high

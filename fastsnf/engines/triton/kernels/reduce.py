@@ -10,7 +10,7 @@ import triton.language as tl
 def sum_partials_groups(
     partials, count, columns, stride_partial, group, GROUP_ROWS: tl.constexpr, COLUMNS: tl.constexpr
 ):
-    """``partials[g * group] = sum_(j < group) partials[g * group + j]`` in place, one program a group and tile.
+    """``partials[g * group] = sum_(j < group) partials[g * group + j]`` in place, a program a group and tile.
 
     Shapes: `partials` [count, columns]; the last group may be short.
     """
