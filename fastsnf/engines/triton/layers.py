@@ -1,8 +1,8 @@
 """The real hidden layer on the host: tensors in, one launch each; outputs are arguments.
 
 Shapes: `rows` points; F features are padded to Fp columns (`config.padded`). A saved tensor [rows, Fp] holds
-a layer's pre-activations in the format of `parameters.saved_format`, a cotangent `d` [rows, Fp] is dL/du: fp32
-in ``fp32``, fp32 rounded to tf32 in ``tf32``, bf16 in ``fast``. All are contiguous unless said otherwise.
+a layer's pre-activations in the format of `parameters.saved_format`, a cotangent `d` [rows, Fp] is dL/du:
+fp32 in ``fp32``, fp32 rounded to tf32 in ``tf32``, bf16 in ``fast``. Contiguous unless said otherwise.
 """
 
 from __future__ import annotations
@@ -133,6 +133,7 @@ def linear_fwd(
         "EVEN_DEPTH": s_in.shape[1] == depth,
         "EVEN_COLUMNS": columns % tile.columns == 0,
         **_sizes(tile),
+        "HALVES": tile.options.get("halves", False),
     }
     launch(
         linear.linear_fwd,
@@ -275,8 +276,8 @@ def sum_partials(partials: Tensor, out: Tensor, *, accumulate: bool, group: int 
         out: fp32 with one dimension less, any strides; the leading part of each partial that it covers is
             summed.
         accumulate: whether to add to `out`.
-        group: how many partials [S, columns] are one term of the ordered sum. Those of a group are added
-            in parallel first, in place of its first one: `partials` is overwritten.
+        group: how many partials (each of them dense) are one term of the ordered sum. Those of a group are
+            added in parallel first, in place of its first one: `partials` is overwritten.
     """
     count = partials.shape[0]
     step = partials.stride(0)
@@ -318,8 +319,8 @@ def sum_partials(partials: Tensor, out: Tensor, *, accumulate: bool, group: int 
 
 
 def _sum_groups(partials: Tensor, group: int) -> None:
-    """Put the sum of each `group` of rows of `partials` [R, columns] in its first row."""
-    count, columns = partials.shape
+    """Put the sum of every `group` partials [R, ...], each of them dense, in the first of the group."""
+    count, columns = partials.shape[0], partials[0].numel()
     tile = find("sum_partials", "fp32", act="identity", columns=columns, depth=0)
     arguments = {
         "partials": partials,

@@ -1,8 +1,8 @@
 """The real hidden layer ``u = W act_in(u_in) + b``: forward, input gradient, weight gradient.
 
 One tensor is saved a layer (`activation.encode`): activations are computed when the next product loads it,
-and their derivative when the input gradient is stored. Programs are numbered with the column tiles of the same
-rows next to each other: the first of them reads its rows from memory and the others from the cache.
+and their derivative when the input gradient is stored. Programs are numbered with the column tiles of the
+same rows next to each other: the first of them reads its rows from memory and the others from the cache.
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ def linear_fwd(
     ROWS: tl.constexpr,
     COLUMNS: tl.constexpr,
     DEPTH: tl.constexpr,
+    HALVES: tl.constexpr,
 ):
     """``u = act_in(s_in) W^T + b``; stores what is saved of u in `s_out`, ``act_out(u)`` in `out`, or both.
 
@@ -79,14 +80,47 @@ def linear_fwd(
         s_at += DEPTH
         w_at += DEPTH
         low_at += DEPTH
+    first = (tl.program_id(0) % tiles) * COLUMNS
+    if HALVES:  # half of the epilogue's values at a time: all of them do not fit the registers
+        WIDTH: tl.constexpr = COLUMNS // 2
+        left, right = tl.split(tl.permute(tl.reshape(acc, (ROWS, 2, WIDTH)), (0, 2, 1)))
+        store_fwd(
+            left, bias, s_out, out, rm, first, rows, columns, outputs, out_stride_row, out_stride_column,
+            omega_out, turn_out, turn_low_out, scale_out, ACT_OUT, FORMAT_OUT, TIER, SAVE, FINAL,
+            EVEN_COLUMNS, WIDTH,
+        )  # fmt: skip
+        store_fwd(
+            right, bias, s_out, out, rm, first + WIDTH, rows, columns, outputs, out_stride_row,
+            out_stride_column, omega_out, turn_out, turn_low_out, scale_out, ACT_OUT, FORMAT_OUT, TIER, SAVE,
+            FINAL, EVEN_COLUMNS, WIDTH,
+        )  # fmt: skip
+    else:
+        store_fwd(
+            acc, bias, s_out, out, rm, first, rows, columns, outputs, out_stride_row, out_stride_column,
+            omega_out, turn_out, turn_low_out, scale_out, ACT_OUT, FORMAT_OUT, TIER, SAVE, FINAL,
+            EVEN_COLUMNS, COLUMNS,
+        )  # fmt: skip
+
+
+@triton.jit
+def store_fwd(
+    acc, bias, s_out, out, rm, first, rows, columns, outputs, out_stride_row, out_stride_column,
+    omega, turn, turn_low, scale,
+    ACT_OUT: tl.constexpr, FORMAT_OUT: tl.constexpr, TIER: tl.constexpr, SAVE: tl.constexpr,
+    FINAL: tl.constexpr, EVEN_COLUMNS: tl.constexpr, COLUMNS: tl.constexpr,
+):  # fmt: skip
+    """Store ``u = acc + b`` as saved and, FINAL, ``act_out(u)`` for COLUMNS columns from `first`."""
+    rn = first + tl.arange(0, COLUMNS)
+    row_mask = (rm < rows)[:, None]
     u = acc + tl.load(bias + rn, mask=rn < columns, other=0.0)[None, :]
     if SAVE:
         at = rm.to(tl.int64)[:, None] * columns + rn[None, :]
         mask = row_mask if EVEN_COLUMNS else row_mask & (rn < columns)[None, :]
-        tl.store(s_out + at, encode(u, turn_out, turn_low_out, ACT_OUT, FORMAT_OUT), mask=mask)
+        tl.store(s_out + at, encode(u, turn, turn_low, ACT_OUT, FORMAT_OUT), mask=mask)
     if FINAL:
-        s = encode(u, turn_out, turn_low_out, ACT_OUT, "float32")
-        value = activate(s, omega_out, turn_out, turn_low_out, scale_out, ACT_OUT, TIER)
+        value = activate(
+            encode(u, turn, turn_low, ACT_OUT, "float32"), omega, turn, turn_low, scale, ACT_OUT, TIER
+        )
         out_at = rm.to(tl.int64)[:, None] * out_stride_row + rn.to(tl.int64)[None, :] * out_stride_column
         tl.store(out + out_at, value, mask=row_mask & (rn < outputs)[None, :])
 
