@@ -1,8 +1,7 @@
 """The complex Gabor layer on the GPU: packed weights, forward, input and weight gradient, and their sums.
 
-Complex tensors of the engine are planar: [M, 2 F] = [re | im] with F padded, weights [2 F_out, F_in], Re
-above Im. Every function takes its output buffers and makes one launch. `first_below`: the layer below is the
-field's first, whose pre-activations are real, [M, F].
+Activations and cotangents are planar: [M, 2 F] = [re | im] with F padded. Every function takes its output
+buffers. `first_below`: the layer below is the field's first, whose pre-activations are real, [M, F].
 """
 
 from __future__ import annotations
@@ -13,27 +12,34 @@ import torch
 from torch import Tensor
 
 from fastsnf.engines.triton.config import Tile, find
-from fastsnf.engines.triton.kernels import gabor, gabor_weights
+from fastsnf.engines.triton.kernels import gabor
 from fastsnf.engines.triton.launch import launch
+from fastsnf.engines.triton.layers import Packed, pack, sum_partials
 from fastsnf.engines.triton.parameters import TIERS, parameters
 from fastsnf.spec import Activation
 
 
 class PackedComplex(NamedTuple):
-    """A complex layer's weights as operands of the matrix unit, padded with zeros.
+    """A complex layer's parameters as operands of the matrix unit.
 
     Attributes:
-        forward: W [2 rows_padded, cols_padded] = Re above Im: fp16 in ``fast``, fp32 rounded to tf32 in
-            ``tf32``, such a number and what it leaves in ``fp32``.
-        backward: W transposed plane by plane, [2 cols_padded, rows_padded]; bf16 in ``fast``.
-        bias: fp32 [2 rows_padded], or [rows_padded] where the layer gives the real part alone.
-        real_output: whether it does.
+        real, imag: the planes of W and b, as those of a real layer.
+        real_output: whether the layer gives the real part of u alone, as a field's last one does.
     """
 
-    forward: tuple[Tensor, ...]
-    backward: tuple[Tensor, ...]
-    bias: Tensor
+    real: Packed
+    imag: Packed
     real_output: bool
+
+    @property
+    def forward(self) -> tuple[Tensor, ...]:
+        """Every tensor that the forward pass reads of W."""
+        return (*self.real.forward, *self.imag.forward)
+
+    @property
+    def backward(self) -> tuple[Tensor, ...]:
+        """Every tensor that the input gradient reads of W."""
+        return (*self.real.backward, *self.imag.backward)
 
 
 def pack_complex(
@@ -45,51 +51,20 @@ def pack_complex(
     cols_padded: int,
     real_output: bool = False,
 ) -> PackedComplex:
-    """Return the operands of a layer with `weight` complex64 [F_out, F_in] and `bias` [F_out] or None.
-
-    Any strides, conjugate views too. `real_output`: the layer gives Re u alone, as a field's last one does.
-    """
-    planes = torch.view_as_real(weight.resolve_conj())
-    shifts = None if bias is None else torch.view_as_real(bias.resolve_conj())
-    types = (torch.float16, torch.bfloat16) if precision == "fast" else (torch.float32, torch.float32)
-    parts = 2 if precision == "fp32" else 1
-    ahead = tuple(weight.new_empty(2 * rows_padded, cols_padded, dtype=types[0]) for _ in range(parts))
-    back = tuple(weight.new_empty(2 * cols_padded, rows_padded, dtype=types[1]) for _ in range(parts))
-    packed_bias = weight.new_empty(rows_padded if real_output else 2 * rows_padded, dtype=torch.float32)
-    block = 32
-    launch(
-        gabor_weights.gabor_pack,
-        (-(-rows_padded // block) * -(-cols_padded // block),),
-        {
-            "weight": planes,
-            "bias": packed_bias if shifts is None else shifts,
-            "forward": ahead[0],
-            "forward_low": ahead[-1],
-            "backward": back[0],
-            "backward_low": back[-1],
-            "bias_out": packed_bias,
-            "fan_out": weight.shape[0],
-            "fan_in": weight.shape[1],
-            "columns_out": rows_padded,
-            "columns_in": cols_padded,
-            "weight_row": planes.stride(0),
-            "weight_column": planes.stride(1),
-            "weight_part": planes.stride(2),
-            "bias_row": 0 if shifts is None else shifts.stride(0),
-            "bias_part": 0 if shifts is None else shifts.stride(1),
-        },
-        {
-            "PRECISION": precision,
-            "REAL_OUTPUT": real_output,
-            "BIAS": shifts is not None,
-            "BR": block,
-            "BC": block,
-        },
-        warps=4,
-        reads=(planes, shifts),
-        writes=(*ahead, *back, packed_bias),
+    """Return complex64 `weight` [fan_out, fan_in] and `bias` [fan_out], of any strides, as operands."""
+    weights = torch.view_as_real(weight.resolve_conj())
+    biases = None if bias is None else torch.view_as_real(bias.resolve_conj())
+    real, imag = (
+        pack(
+            weights[..., part],
+            None if biases is None else biases[..., part],
+            precision,
+            rows_padded=rows_padded,
+            cols_padded=cols_padded,
+        )
+        for part in range(2)
     )
-    return PackedComplex(ahead, back, packed_bias, real_output)
+    return PackedComplex(real, imag, real_output)
 
 
 def complex_fwd(
@@ -113,37 +88,35 @@ def complex_fwd(
     """
     columns_in, columns_out = _columns(packed)
     tile = find("complex_fwd", precision, act=act_in.name, columns=columns_out, depth=columns_in)
-    target = s_out if s_out is not None else out
-    if target is None or (out is not None and not packed.real_output):
-        raise ValueError("expected s_out, or out of a layer that gives real parts alone")
     rows = s_in.shape[0]
     launch(
-        gabor.gabor_fwd,
+        gabor.complex_fwd,
         (-(-rows // tile.rows) * -(-columns_out // tile.columns),),
         {
             "s_in": s_in,
-            "weight": packed.forward[0],
-            "weight_low": packed.forward[-1],
-            "bias": packed.bias,
-            "s_out": target,
-            "out": target if out is None else out,
+            **_planes("weight", packed.real.forward[0], packed.imag.forward[0]),
+            **_planes("low", packed.real.forward[-1], packed.imag.forward[-1]),
+            **_planes("bias", packed.real.bias, packed.imag.bias),
+            "s_out": s_out,
+            "out": out,
             "rows": rows,
             "columns_in": columns_in,
             "columns_out": columns_out,
             "outputs": 0 if out is None else out.shape[1],
-            "out_row": 0 if out is None else out.stride(0),
-            "out_column": 0 if out is None else out.stride(1),
+            "out_stride_row": 0 if out is None else out.stride(0),
+            "out_stride_column": 0 if out is None else out.stride(1),
             **parameters(act_in),
         },
         {
-            **_constants(tile, precision, columns_out, first_below, packed.real_output),
-            "SAVED": s_out is not None,
+            **_constants(tile, precision, first_below, packed.real_output),
+            "EVEN_COLUMNS": columns_out % tile.columns == 0,
+            "SAVE": s_out is not None,
             "FINAL": out is not None,
         },
         warps=tile.warps,
         stages=tile.stages,
         flops=_flops(rows, columns_in, columns_out, packed.real_output),
-        reads=(s_in, *packed.forward, packed.bias),
+        reads=(s_in, *packed.forward, packed.real.bias, None if packed.real_output else packed.imag.bias),
         writes=(s_out, out),
     )
 
@@ -180,23 +153,25 @@ def complex_dx(
     tile = _dx_tile(act_in, packed, precision)
     rows = d.shape[0]
     launch(
-        gabor.gabor_dx,
+        gabor.complex_dx,
         (-(-rows // tile.rows) * -(-columns_in // tile.columns),),
         {
             "d": d,
-            "weight": packed.backward[0],
-            "weight_low": packed.backward[-1],
+            **_planes("weight", packed.real.backward[0], packed.imag.backward[0]),
+            **_planes("low", packed.real.backward[-1], packed.imag.backward[-1]),
             "s_in": s_in,
             "d_in": d_in,
-            "db_partial": packed.bias if db_partial is None else db_partial,
+            "db_partial": db_partial,
             "rows": rows,
             "columns_in": columns_in,
             "columns_out": columns_out,
             **parameters(act_in),
         },
         {
-            **_constants(tile, precision, columns_in, first_below, packed.real_output),
-            "BIAS": db_partial is not None,
+            **_constants(tile, precision, first_below, packed.real_output),
+            "EVEN_COLUMNS": columns_in % tile.columns == 0,
+            "HALVES": tile.options.get("halves", False),
+            "HAS_SUMS": db_partial is not None,
         },
         warps=tile.warps,
         stages=tile.stages,
@@ -221,16 +196,15 @@ def complex_dw(
     Args:
         d: as in `complex_dx`.
         s_in, act_in: as in `complex_fwd`.
-        dw_partial: fp32 [S, 2 F_out, F_in] = Re above Im, S = ceil(M / split_rows); `fold_dw` adds them up.
+        dw_partial: fp32 [S, F_out, 2 F_in], Re and Im alternating, S = ceil(M / split_rows): for `fold_dw`.
     """
-    splits, columns_out, columns_in = dw_partial.shape[0], dw_partial.shape[1] // 2, dw_partial.shape[2]
+    splits, columns_out, columns_in = dw_partial.shape[0], dw_partial.shape[1], dw_partial.shape[2] // 2
     real_output = d.shape[1] == columns_out
-    tile = find("complex_dw", precision, act=act_in.name, columns=columns_in, depth=split_rows)
+    widest = max(columns_in, columns_out)
+    tile = find("complex_dw", precision, act=act_in.name, columns=widest, depth=0)
     tiles = -(-columns_out // tile.rows) * -(-columns_in // tile.columns)
-    constants = _constants(tile, precision, columns_in, first_below, real_output)
-    constants["EVEN"] = constants["EVEN"] and columns_out % tile.rows == 0
     launch(
-        gabor.gabor_dw,
+        gabor.complex_dw,
         (splits * tiles,),
         {
             "d": d,
@@ -242,7 +216,12 @@ def complex_dw(
             "split_rows": split_rows,
             **parameters(act_in),
         },
-        constants,
+        {
+            **_constants(tile, precision, first_below, real_output),
+            "TURNED": tile.options.get("turned", False),
+            "EVEN_COLUMNS": columns_out % tile.rows == 0,
+            "EVEN_INPUTS": columns_in % tile.columns == 0,
+        },
         warps=tile.warps,
         stages=tile.stages,
         flops=_flops(d.shape[0], columns_in, columns_out, real_output),
@@ -252,65 +231,26 @@ def complex_dw(
 
 
 def fold_dw(dw_partial: Tensor, d_weight: Tensor, *, accumulate: bool) -> None:
-    """Write or add the sum of `dw_partial` [S, 2 F_out, F_in], in order, to `d_weight` [fan_out, fan_in]."""
-    rows, columns = dw_partial.shape[1] // 2, dw_partial.shape[2]
-    _fold(dw_partial, d_weight, rows, columns, group=1, accumulate=accumulate, real_partial=False)
+    """Write or add the ordered sum of `complex_dw`'s partials to `d_weight` complex64 [fan_out, fan_in]."""
+    sum_partials(dw_partial, torch.view_as_real(d_weight).flatten(-2), accumulate=accumulate)
 
 
 def fold_db(
     db_partial: Tensor, d_bias: Tensor, *, accumulate: bool, group: int, real_output: bool = False
 ) -> None:
-    """Write or add the sum of column sums `db_partial` [R, 2 F], `group` at a time, to `d_bias` [fan_out].
+    """Write or add the ordered sum of column sums, `group` at a time, to `d_bias` complex64 [fan_out].
 
-    `real_output`: the sums are [R, F], of the real part alone; the imaginary part is 0.
+    Args:
+        db_partial: [R, 2 F] planar, or [R, F] of a layer that gives Re u alone; overwritten as
+            `sum_partials` does.
     """
-    columns = db_partial.shape[1] if real_output else db_partial.shape[1] // 2
-    _fold(
-        db_partial,
-        d_bias.unsqueeze(0),
-        1,
-        columns,
-        group=group,
-        accumulate=accumulate,
-        real_partial=real_output,
-    )
-
-
-def _fold(
-    partial: Tensor,
-    out: Tensor,
-    columns_out: int,
-    columns_in: int,
-    *,
-    group: int,
-    accumulate: bool,
-    real_partial: bool,
-) -> None:
-    tile = find("fold_dw", "fp32", act="gabor", columns=columns_in, depth=1)
-    planes = torch.view_as_real(out)
-    launch(
-        gabor_weights.gabor_fold,
-        (-(-out.numel() // tile.columns),),
-        {
-            "partial": partial,
-            "out": planes,
-            "count": partial.shape[0],
-            "group": group,
-            "fan_out": out.shape[0],
-            "fan_in": out.shape[1],
-            "columns_out": columns_out,
-            "columns_in": columns_in,
-            "out_row": planes.stride(0),
-            "out_column": planes.stride(1),
-            "out_part": planes.stride(2),
-        },
-        {"REAL_PARTIAL": real_partial, "ACCUMULATE": accumulate, "BLOCK": tile.columns},
-        warps=tile.warps,
-        stages=tile.stages,
-        flops=partial.numel(),
-        reads=(partial, planes if accumulate else None),
-        writes=(planes,),
-    )
+    planes = torch.view_as_real(d_bias).T  # [2, fan_out]
+    if real_output:
+        sum_partials(db_partial, planes[0], accumulate=accumulate, group=group)
+        if not accumulate:
+            planes[1].zero_()
+        return
+    sum_partials(db_partial.view(len(db_partial), 2, -1), planes, accumulate=accumulate, group=group)
 
 
 def _dx_tile(act_in: Activation, packed: PackedComplex, precision: str) -> Tile:
@@ -318,25 +258,25 @@ def _dx_tile(act_in: Activation, packed: PackedComplex, precision: str) -> Tile:
     return find("complex_dx", precision, act=act_in.name, columns=columns_in, depth=columns_out)
 
 
+def _planes(name: str, real: Tensor, imag: Tensor) -> dict[str, Tensor]:
+    return {f"{name}_re": real, f"{name}_im": imag}
+
+
 def _columns(packed: PackedComplex) -> tuple[int, int]:
     """Return the padded complex features below and above."""
-    return packed.forward[0].shape[1], packed.forward[0].shape[0] // 2
+    return packed.real.backward[0].shape[0], packed.real.backward[0].shape[1]
 
 
-def _constants(
-    tile: Tile, precision: str, columns: int, first_below: bool, real_output: bool
-) -> dict[str, Any]:
-    """Return the compile-time constants that the three products share; `columns` of the tiled output."""
+def _constants(tile: Tile, precision: str, first_below: bool, real_output: bool) -> dict[str, Any]:
+    """Return the compile-time constants that the three products share."""
     return {
         "PRECISION": precision,
         "TIER": TIERS[precision],
         "FIRST_BELOW": first_below,
         "REAL_OUTPUT": real_output,
-        "EVEN": columns % tile.columns == 0,
-        "BM": tile.rows,
-        "BN": tile.columns,
-        "BK": tile.depth,
-        **tile.options,
+        "ROWS": tile.rows,
+        "COLUMNS": tile.columns,
+        "DEPTH": tile.depth,
     }
 
 

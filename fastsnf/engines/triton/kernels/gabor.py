@@ -1,9 +1,9 @@
 """The complex Gabor layer ``u = W h + b`` in split real and imaginary parts, forward and backward.
 
-Complex matrices are two real planes: activations [M, 2 F] = [re | im], weights [2 F_out, F_in], Re above Im.
-A product of complex tiles is four real ones of four loaded tiles, so that each plane of the weights crosses
-the caches once, not twice as in the product with [[W_re, -W_im], [W_im, W_re]]. The layer below saves u
-alone; h is made on load: of a real u where that layer is the field's first (FIRST_BELOW), else of (a | b).
+Complex activations are two planes in a row, [rows, 2 F] = [re | im], complex weights two tensors. A product
+of complex tiles is four real ones of four loaded tiles, so that each plane of the weights crosses the caches
+once, not twice as in the product with [[W_re, -W_im], [W_im, W_re]]. The layer below saves u alone; h is made
+on load: of a real u where that layer is the field's first (FIRST_BELOW), else of (a | b).
 
 F is padded: every width is a multiple of the depth of a tile's step, and what lies in the pad is 0.
 """
@@ -19,6 +19,7 @@ from fastsnf.engines.triton.kernels.activation import (
     gabor_real_input_vjp,
     gabor_vjp,
 )
+from fastsnf.engines.triton.kernels.linear import dot_of_rows, load_weight
 from fastsnf.engines.triton.kernels.operand import dot, operand, round_tf32, to_bf16
 
 
@@ -43,35 +44,32 @@ def negated(x):
 
 
 @triton.jit
-def load_weight(weight, weight_low, offsets, mask, PRECISION: tl.constexpr, EVEN: tl.constexpr):
-    """Return a tile of a plane of packed weights and, in `fp32`, its low part (the tile again elsewhere)."""
-    if EVEN:
-        high = tl.load(weight + offsets)
-    else:
-        high = tl.load(weight + offsets, mask=mask, other=0.0)
+def load_split(weight, weight_low, at, rn, columns, PRECISION: tl.constexpr, EVEN_COLUMNS: tl.constexpr):
+    """Return a tile of a plane of packed weights and, in `fp32`, its low part (itself elsewhere)."""
+    high = load_weight(weight + at, rn, columns, EVEN_COLUMNS)
     low = high
     if PRECISION == "fp32":
-        if EVEN:
-            low = tl.load(weight_low + offsets)
-        else:
-            low = tl.load(weight_low + offsets, mask=mask, other=0.0)
+        low = load_weight(weight_low + at, rn, columns, EVEN_COLUMNS)
     return high, low
 
 
 @triton.jit
-def gabor_fwd(
+def complex_fwd(
     s_in,
-    weight,
-    weight_low,
-    bias,
+    weight_re,
+    weight_im,
+    low_re,
+    low_im,
+    bias_re,
+    bias_im,
     s_out,
     out,
     rows,
     columns_in,
     columns_out,
     outputs,
-    out_row,
-    out_column,
+    out_stride_row,
+    out_stride_column,
     omega,
     turn,
     turn_low,
@@ -80,71 +78,61 @@ def gabor_fwd(
     TIER: tl.constexpr,
     FIRST_BELOW: tl.constexpr,
     REAL_OUTPUT: tl.constexpr,
-    SAVED: tl.constexpr,
+    SAVE: tl.constexpr,
     FINAL: tl.constexpr,
-    EVEN: tl.constexpr,
-    BM: tl.constexpr,
-    BN: tl.constexpr,
-    BK: tl.constexpr,
+    EVEN_COLUMNS: tl.constexpr,
+    ROWS: tl.constexpr,
+    COLUMNS: tl.constexpr,
+    DEPTH: tl.constexpr,
 ):
-    """``u = W h + b``: s_in [M, (2) F_in], weight [2 F_out, F_in] -> s_out [M, 2 F_out], u as it is saved.
+    """``u = W h + b``; SAVE: u in `s_out`; FINAL: Re u in `out` (of a layer that gives Re u alone).
 
-    REAL_OUTPUT: only Re u, [M, F_out]; then with FINAL into out [M, outputs] of any strides too or, without
-    SAVED, alone.
+    Shapes: `s_in` [rows, 2 columns_in], or [rows, columns_in] with FIRST_BELOW; W and its low parts each
+    [columns_out, columns_in]; b [columns_out]; `s_out` [rows, 2 columns_out], or [rows, columns_out]
+    with REAL_OUTPUT; `out` [rows, outputs] fp32.
     """
-    tiles = tl.cdiv(columns_out, BN)
-    rm = (tl.program_id(0) // tiles) * BM + tl.arange(0, BM)
-    rn = (tl.program_id(0) % tiles) * BN + tl.arange(0, BN)
-    rk = tl.arange(0, BK)
-    in_rows, in_columns = (rm < rows)[:, None], (rn < columns_out)[None, :]
+    tiles = tl.cdiv(columns_out, COLUMNS)
+    rm = (tl.program_id(0) // tiles) * ROWS + tl.arange(0, ROWS)
+    rn = (tl.program_id(0) % tiles) * COLUMNS + tl.arange(0, COLUMNS)
+    rk = tl.arange(0, DEPTH)
+    row_mask = (rm < rows)[:, None]
     s_width = columns_in if FIRST_BELOW else 2 * columns_in
-    s_pointers = s_in + rm.to(tl.int64)[:, None] * s_width + rk[None, :]
-    w_offsets = rn[None, :] * columns_in + rk[:, None]
-    plane = columns_out * columns_in
-    u_re = tl.zeros((BM, BN), dtype=tl.float32)
-    u_im = tl.zeros((BM, BN), dtype=tl.float32)
-    for _ in tl.range(0, columns_in, BK):
-        h_re, h_im = hidden(s_pointers, columns_in, in_rows, omega, turn, turn_low, scale, FIRST_BELOW, TIER)
-        w_re, w_re_low = load_weight(weight, weight_low, w_offsets, in_columns, PRECISION, EVEN)
-        w_im, w_im_low = load_weight(weight, weight_low, w_offsets + plane, in_columns, PRECISION, EVEN)
-        h_re = operand(h_re, PRECISION, False)
-        h_im = operand(h_im, PRECISION, False)
+    s_at = s_in + rm.to(tl.int64)[:, None] * s_width + rk[None, :]
+    w_at = rn[None, :] * columns_in + rk[:, None]
+    u_re = tl.zeros((ROWS, COLUMNS), dtype=tl.float32)
+    u_im = tl.zeros((ROWS, COLUMNS), dtype=tl.float32)
+    for _ in range(0, columns_in, DEPTH):
+        h_re, h_im = hidden(s_at, columns_in, row_mask, omega, turn, turn_low, scale, FIRST_BELOW, TIER)
+        h_re, h_im = operand(h_re, PRECISION, False), operand(h_im, PRECISION, False)
+        w_re, w_re_low = load_split(weight_re, low_re, w_at, rn, columns_out, PRECISION, EVEN_COLUMNS)
+        w_im, w_im_low = load_split(weight_im, low_im, w_at, rn, columns_out, PRECISION, EVEN_COLUMNS)
         u_re = dot(h_re, w_re, w_re_low, u_re, PRECISION)
         u_re = dot(negated(h_im), w_im, w_im_low, u_re, PRECISION)
         if not REAL_OUTPUT:
             u_im = dot(h_im, w_re, w_re_low, u_im, PRECISION)
             u_im = dot(h_re, w_im, w_im_low, u_im, PRECISION)
-        s_pointers += BK
-        w_offsets += BK
-    inside = in_rows & in_columns
-    u_re += tl.load(bias + rn, mask=rn < columns_out, other=0.0)[None, :]
-    s_offsets = rm.to(tl.int64)[:, None] * (columns_out if REAL_OUTPUT else 2 * columns_out) + rn[None, :]
-    if SAVED:
-        tl.store(s_out + s_offsets, u_re.to(s_out.dtype.element_ty), mask=inside)
+        s_at += DEPTH
+        w_at += DEPTH
+    mask = row_mask if EVEN_COLUMNS else row_mask & (rn < columns_out)[None, :]
+    u_re += tl.load(bias_re + rn, mask=rn < columns_out, other=0.0)[None, :]
+    at = rm.to(tl.int64)[:, None] * (columns_out if REAL_OUTPUT else 2 * columns_out) + rn[None, :]
+    if SAVE:
+        tl.store(s_out + at, u_re.to(s_out.dtype.element_ty), mask=mask)
     if FINAL:
-        out_pointers = out + rm.to(tl.int64)[:, None] * out_row + rn[None, :].to(tl.int64) * out_column
-        tl.store(out_pointers, u_re, mask=in_rows & (rn < outputs)[None, :])
+        out_at = rm.to(tl.int64)[:, None] * out_stride_row + rn.to(tl.int64)[None, :] * out_stride_column
+        tl.store(out + out_at, u_re, mask=row_mask & (rn < outputs)[None, :])
     if not REAL_OUTPUT:
-        u_im += tl.load(bias + columns_out + rn, mask=rn < columns_out, other=0.0)[None, :]
-        tl.store(s_out + columns_out + s_offsets, u_im.to(s_out.dtype.element_ty), mask=inside)
+        u_im += tl.load(bias_im + rn, mask=rn < columns_out, other=0.0)[None, :]
+        tl.store(s_out + columns_out + at, u_im.to(s_out.dtype.element_ty), mask=mask)
 
 
 @triton.jit
-def cotangent(x, PRECISION: tl.constexpr):
-    """Return fp32 cotangents as they are stored: rounded to the operand of the products that read them."""
-    if PRECISION == "tf32":
-        return round_tf32(x)
-    elif PRECISION == "fast":
-        return to_bf16(x)
-    else:
-        return x
-
-
-@triton.jit
-def gabor_dx(
+def complex_dx(
     d,
-    weight,
-    weight_low,
+    weight_re,
+    weight_im,
+    low_re,
+    low_im,
     s_in,
     d_in,
     db_partial,
@@ -159,82 +147,111 @@ def gabor_dx(
     TIER: tl.constexpr,
     FIRST_BELOW: tl.constexpr,
     REAL_OUTPUT: tl.constexpr,
-    BIAS: tl.constexpr,
-    EVEN: tl.constexpr,
-    BM: tl.constexpr,
-    BN: tl.constexpr,
-    BK: tl.constexpr,
+    HAS_SUMS: tl.constexpr,
+    EVEN_COLUMNS: tl.constexpr,
+    ROWS: tl.constexpr,
+    COLUMNS: tl.constexpr,
+    DEPTH: tl.constexpr,
+    HALVES: tl.constexpr,
 ):
-    """``d_h = W^H d``, d_in = vjp of Gabor at s_in: d [M, 2 F_out], weight [2 F_in, F_out] -> d_in as s_in.
+    """``d_h = W^H d`` and, of it, ``d_in``: the cotangent of u below through its Gabor; sums of its columns.
 
-    weight is W transposed, plane by plane. REAL_OUTPUT: d [M, F_out] of a layer that gave Re u alone. BIAS:
-    the column sums of d_in, before they are rounded, in db_partial [row blocks, columns of d_in]. d_in may be
-    the memory of s_in: a program reads its tile before it writes it.
+    Shapes: `d` [rows, 2 columns_out], or [rows, columns_out] with REAL_OUTPUT; W transposed and its low parts
+    each [columns_in, columns_out]; `s_in`, `d_in` [rows, 2 columns_in], or
+    [rows, columns_in] with FIRST_BELOW; `db_partial` [row tiles, columns of d_in] fp32, of values before
+    rounding. `d_in` may lie over `s_in`: a program reads and writes the same tile, every entry before it is
+    written.
     """
-    tiles = tl.cdiv(columns_in, BN)
-    block = tl.program_id(0) // tiles
-    rm = block * BM + tl.arange(0, BM)
-    rn = (tl.program_id(0) % tiles) * BN + tl.arange(0, BN)
-    rk = tl.arange(0, BK)
-    in_rows, in_columns = (rm < rows)[:, None], (rn < columns_in)[None, :]
-    d_width = columns_out if REAL_OUTPUT else 2 * columns_out
-    d_pointers = d + rm.to(tl.int64)[:, None] * d_width + rk[None, :]
-    w_offsets = rn[None, :] * columns_out + rk[:, None]
-    plane = columns_in * columns_out
-    h_re = tl.zeros((BM, BN), dtype=tl.float32)
-    h_im = tl.zeros((BM, BN), dtype=tl.float32)
-    for _ in tl.range(0, columns_out, BK):
-        d_re = tl.load(d_pointers, mask=in_rows, other=0.0)
-        w_re, w_re_low = load_weight(weight, weight_low, w_offsets, in_columns, PRECISION, EVEN)
-        w_im, w_im_low = load_weight(weight, weight_low, w_offsets + plane, in_columns, PRECISION, EVEN)
+    tiles = tl.cdiv(columns_in, COLUMNS)
+    row_tile = tl.program_id(0) // tiles
+    first = (tl.program_id(0) % tiles) * COLUMNS
+    rm = row_tile * ROWS + tl.arange(0, ROWS)
+    rn = first + tl.arange(0, COLUMNS)
+    rk = tl.arange(0, DEPTH)
+    row_mask = (rm < rows)[:, None]
+    d_at = d + rm.to(tl.int64)[:, None] * (columns_out if REAL_OUTPUT else 2 * columns_out) + rk[None, :]
+    w_at = rn[None, :] * columns_out + rk[:, None]
+    h_re = tl.zeros((ROWS, COLUMNS), dtype=tl.float32)
+    h_im = tl.zeros((ROWS, COLUMNS), dtype=tl.float32)
+    for _ in range(0, columns_out, DEPTH):
+        d_re = tl.load(d_at, mask=row_mask, other=0.0)
+        w_re, w_re_low = load_split(weight_re, low_re, w_at, rn, columns_in, PRECISION, EVEN_COLUMNS)
+        w_im, w_im_low = load_split(weight_im, low_im, w_at, rn, columns_in, PRECISION, EVEN_COLUMNS)
         h_re = dot(d_re, w_re, w_re_low, h_re, PRECISION)
         h_im = dot(negated(d_re), w_im, w_im_low, h_im, PRECISION)
         if not REAL_OUTPUT:
-            d_im = tl.load(d_pointers + columns_out, mask=in_rows, other=0.0)
+            d_im = tl.load(d_at + columns_out, mask=row_mask, other=0.0)
             h_re = dot(d_im, w_im, w_im_low, h_re, PRECISION)
             h_im = dot(d_im, w_re, w_re_low, h_im, PRECISION)
-        d_pointers += BK
-        w_offsets += BK
-    inside = in_rows & in_columns
-    offsets = rm.to(tl.int64)[:, None] * (columns_in if FIRST_BELOW else 2 * columns_in) + rn[None, :]
-    a = tl.load(s_in + offsets, mask=inside, other=0.0).to(tl.float32)
+        d_at += DEPTH
+        w_at += DEPTH
+    if HALVES:  # half of the epilogue's values at a time: all of them do not fit the registers
+        WIDTH: tl.constexpr = COLUMNS // 2
+        re_left, re_right = tl.split(tl.permute(tl.reshape(h_re, (ROWS, 2, WIDTH)), (0, 2, 1)))
+        im_left, im_right = tl.split(tl.permute(tl.reshape(h_im, (ROWS, 2, WIDTH)), (0, 2, 1)))
+        store_dx(
+            re_left, im_left, s_in, d_in, db_partial, row_tile, rm, first, rows, columns_in,
+            omega, turn, turn_low, scale, PRECISION, TIER, FIRST_BELOW, HAS_SUMS, EVEN_COLUMNS, WIDTH,
+        )  # fmt: skip
+        store_dx(
+            re_right, im_right, s_in, d_in, db_partial, row_tile, rm, first + WIDTH, rows, columns_in,
+            omega, turn, turn_low, scale, PRECISION, TIER, FIRST_BELOW, HAS_SUMS, EVEN_COLUMNS, WIDTH,
+        )  # fmt: skip
+    else:
+        store_dx(
+            h_re, h_im, s_in, d_in, db_partial, row_tile, rm, first, rows, columns_in,
+            omega, turn, turn_low, scale, PRECISION, TIER, FIRST_BELOW, HAS_SUMS, EVEN_COLUMNS, COLUMNS,
+        )  # fmt: skip
+
+
+@triton.jit
+def store_dx(
+    d_re, d_im, s_in, d_in, db_partial, row_tile, rm, first, rows, columns, omega, turn, turn_low, scale,
+    PRECISION: tl.constexpr, TIER: tl.constexpr, FIRST_BELOW: tl.constexpr, HAS_SUMS: tl.constexpr,
+    EVEN_COLUMNS: tl.constexpr, COLUMNS: tl.constexpr,
+):  # fmt: skip
+    """Store the cotangent of u for that of h in features first ... first + COLUMNS, and its column sums."""
+    rn = first + tl.arange(0, COLUMNS)
+    width = columns if FIRST_BELOW else 2 * columns
+    at = rm.to(tl.int64)[:, None] * width + rn[None, :]
+    sums = db_partial + row_tile.to(tl.int64) * width + rn
+    mask = (rm < rows)[:, None]
+    if not EVEN_COLUMNS:
+        mask = mask & (rn < columns)[None, :]
+    a = tl.load(s_in + at, mask=mask, other=0.0).to(tl.float32)
     if FIRST_BELOW:
-        d_a = gabor_real_input_vjp(a, h_re, h_im, omega, turn, turn_low, scale, TIER)
-        tl.store(d_in + offsets, cotangent(d_a, PRECISION), mask=inside)
-        if BIAS:
-            sums = db_partial + block.to(tl.int64) * columns_in + rn
-            tl.store(sums, tl.sum(d_a, axis=0), mask=rn < columns_in)
+        d_a = gabor_real_input_vjp(a, d_re, d_im, omega, turn, turn_low, scale, TIER)
     else:
-        b = tl.load(s_in + columns_in + offsets, mask=inside, other=0.0).to(tl.float32)
-        d_a, d_b = gabor_vjp(a, b, h_re, h_im, omega, turn, turn_low, scale, TIER)
-        tl.store(d_in + offsets, cotangent(d_a, PRECISION), mask=inside)
-        tl.store(d_in + columns_in + offsets, cotangent(d_b, PRECISION), mask=inside)
-        if BIAS:
-            sums = db_partial + block.to(tl.int64) * (2 * columns_in) + rn
-            tl.store(sums, tl.sum(d_a, axis=0), mask=rn < columns_in)
-            tl.store(sums + columns_in, tl.sum(d_b, axis=0), mask=rn < columns_in)
+        b = tl.load(s_in + columns + at, mask=mask, other=0.0).to(tl.float32)
+        d_a, d_b = gabor_vjp(a, b, d_re, d_im, omega, turn, turn_low, scale, TIER)
+        tl.store(d_in + columns + at, cotangent(d_b, PRECISION), mask=mask)
+        if HAS_SUMS:
+            tl.store(sums + columns, tl.sum(d_b, axis=0), mask=rn < columns)
+    tl.store(d_in + at, cotangent(d_a, PRECISION), mask=mask)
+    if HAS_SUMS:  # rows beyond the last have d = 0
+        tl.store(sums, tl.sum(d_a, axis=0), mask=rn < columns)
 
 
 @triton.jit
-def split_operand(x, PRECISION: tl.constexpr):
-    """Return an operand of the backward pass with its low part in `fp32` (with itself elsewhere)."""
-    if PRECISION == "fp32":
-        high = round_tf32(x)
-        return high, round_tf32(x - high)
+def cotangent(x, PRECISION: tl.constexpr):
+    """Return fp32 cotangents as they are stored: as operands of the products that read them."""
+    if PRECISION == "tf32":
+        return round_tf32(x)
+    elif PRECISION == "fast":
+        return to_bf16(x)
     else:
-        rounded = operand(x, PRECISION, True)
-        return rounded, rounded
+        return x
 
 
 @triton.jit
-def gabor_dw(
+def complex_dw(
     d,
     s_in,
     dw_partial,
     rows,
+    split_rows,
     columns_in,
     columns_out,
-    split_rows,
     omega,
     turn,
     turn_low,
@@ -243,50 +260,63 @@ def gabor_dw(
     TIER: tl.constexpr,
     FIRST_BELOW: tl.constexpr,
     REAL_OUTPUT: tl.constexpr,
-    EVEN: tl.constexpr,
-    BM: tl.constexpr,
-    BN: tl.constexpr,
-    BK: tl.constexpr,
+    TURNED: tl.constexpr,
+    EVEN_COLUMNS: tl.constexpr,
+    EVEN_INPUTS: tl.constexpr,
+    ROWS: tl.constexpr,
+    COLUMNS: tl.constexpr,
+    DEPTH: tl.constexpr,
 ):
-    """``d_W = sum over a split's rows of d h^H``: d [M, 2 F_out], s_in -> dw_partial [S, 2 F_out, F_in].
+    """``dw_partial[s] = sum of d h^H`` over the rows of split s; TURNED: by way of its transpose.
 
-    BM x BN outputs a tile, BK rows a step. REAL_OUTPUT: d [M, F_out] of a layer that gave Re u alone.
+    Shapes: `d` [rows, 2 columns_out], or [rows, columns_out] with REAL_OUTPUT; `s_in` [rows, 2 columns_in],
+    or [rows, columns_in] with FIRST_BELOW; `dw_partial` [splits, columns_out, 2 columns_in] fp32, in which
+    real and imaginary parts alternate. A program makes ROWS x COLUMNS complex entries, DEPTH points a step.
     """
-    tiles_in, tiles_out = tl.cdiv(columns_in, BN), tl.cdiv(columns_out, BM)
-    program = tl.program_id(0)
-    split = program // (tiles_in * tiles_out)
-    ro = ((program // tiles_in) % tiles_out) * BM + tl.arange(0, BM)
-    ri = (program % tiles_in) * BN + tl.arange(0, BN)
-    first = split * split_rows
-    rm = first + tl.arange(0, BK)
-    last = tl.minimum(rows, first + split_rows)
+    row_tiles = tl.cdiv(columns_out, ROWS)
+    tiles = row_tiles * tl.cdiv(columns_in, COLUMNS)
+    split = tl.program_id(0) // tiles
+    tile = tl.program_id(0) % tiles
+    rn = (tile % row_tiles) * ROWS + tl.arange(0, ROWS)
+    rk = (tile // row_tiles) * COLUMNS + tl.arange(0, COLUMNS)
+    begin = split * split_rows
+    end = tl.minimum(begin + split_rows, rows)
     d_width = columns_out if REAL_OUTPUT else 2 * columns_out
     s_width = columns_in if FIRST_BELOW else 2 * columns_in
-    d_pointers = d + rm.to(tl.int64)[:, None] * d_width + ro[None, :]
-    s_pointers = s_in + rm.to(tl.int64)[:, None] * s_width + ri[None, :]
-    in_out, in_in = (ro < columns_out)[None, :], (ri < columns_in)[None, :]
-    w_re = tl.zeros((BM, BN), dtype=tl.float32)
-    w_im = tl.zeros((BM, BN), dtype=tl.float32)
-    for _ in tl.range(first, last, BK):
-        in_rows = (rm < last)[:, None]
-        d_mask, s_mask = in_rows, in_rows
-        if not EVEN:
-            d_mask, s_mask = in_rows & in_out, in_rows & in_in
-        h_re, h_im = hidden(s_pointers, columns_in, s_mask, omega, turn, turn_low, scale, FIRST_BELOW, TIER)
-        h_re, h_re_low = split_operand(h_re, PRECISION)
-        h_im, h_im_low = split_operand(h_im, PRECISION)
-        d_re = tl.trans(tl.load(d_pointers, mask=d_mask, other=0.0))
-        w_re = dot(d_re, h_re, h_re_low, w_re, PRECISION)
-        w_im = dot(negated(d_re), h_im, h_im_low, w_im, PRECISION)
+    if TURNED:
+        w_re = tl.zeros((COLUMNS, ROWS), dtype=tl.float32)
+        w_im = tl.zeros((COLUMNS, ROWS), dtype=tl.float32)
+    else:
+        w_re = tl.zeros((ROWS, COLUMNS), dtype=tl.float32)
+        w_im = tl.zeros((ROWS, COLUMNS), dtype=tl.float32)
+    for m in range(begin, end, DEPTH):
+        rm = m + tl.arange(0, DEPTH)
+        mask = (rm < end)[:, None]
+        d_mask = mask if EVEN_COLUMNS else mask & (rn < columns_out)[None, :]
+        s_mask = mask if EVEN_INPUTS else mask & (rk < columns_in)[None, :]
+        row = rm.to(tl.int64)[:, None]
+        s_at = s_in + row * s_width + rk[None, :]
+        h_re, h_im = hidden(s_at, columns_in, s_mask, omega, turn, turn_low, scale, FIRST_BELOW, TIER)
+        h_re, h_im = operand(h_re, PRECISION, True), operand(h_im, PRECISION, True)
+        d_at = d + row * d_width + rn[None, :]
+        d_re = tl.load(d_at, mask=d_mask, other=0.0)
+        if TURNED:
+            w_re = dot_of_rows(h_re, d_re, w_re, PRECISION)
+            w_im = dot_of_rows(negated(h_im), d_re, w_im, PRECISION)
+        else:
+            w_re = dot_of_rows(d_re, h_re, w_re, PRECISION)
+            w_im = dot_of_rows(negated(d_re), h_im, w_im, PRECISION)
         if not REAL_OUTPUT:
-            d_im = tl.trans(tl.load(d_pointers + columns_out, mask=d_mask, other=0.0))
-            w_re = dot(d_im, h_im, h_im_low, w_re, PRECISION)
-            w_im = dot(d_im, h_re, h_re_low, w_im, PRECISION)
-        rm += BK
-        d_pointers += BK * d_width.to(tl.int64)
-        s_pointers += BK * s_width.to(tl.int64)
-    plane = columns_out * columns_in
-    partial = dw_partial + split.to(tl.int64) * (2 * plane) + ro[:, None] * columns_in + ri[None, :]
-    inside = (ro < columns_out)[:, None] & in_in
-    tl.store(partial, w_re, mask=inside)
-    tl.store(partial + plane, w_im, mask=inside)
+            d_im = tl.load(d_at + columns_out, mask=d_mask, other=0.0)
+            if TURNED:
+                w_re = dot_of_rows(h_im, d_im, w_re, PRECISION)
+                w_im = dot_of_rows(h_re, d_im, w_im, PRECISION)
+            else:
+                w_re = dot_of_rows(d_im, h_im, w_re, PRECISION)
+                w_im = dot_of_rows(d_im, h_re, w_im, PRECISION)
+    if TURNED:
+        w_re, w_im = tl.trans(w_re), tl.trans(w_im)
+    ri = (tile // row_tiles) * (2 * COLUMNS) + tl.arange(0, 2 * COLUMNS)
+    at = (split * columns_out + rn).to(tl.int64)[:, None] * (2 * columns_in) + ri[None, :]
+    inside = (rn < columns_out)[:, None] & (ri < 2 * columns_in)[None, :]
+    tl.store(dw_partial + at, tl.interleave(w_re, w_im), mask=inside)
