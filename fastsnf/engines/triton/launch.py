@@ -90,6 +90,15 @@ def architecture() -> str:
     return architecture_of(major, minor)
 
 
+def processors() -> int:
+    """Return the multiprocessors of the device that the current call runs on."""
+    if _record is not None:
+        return 132  # an H200's, whose launches the compile test and the roofline look at
+    if triton_interprets():
+        return 2
+    return torch.cuda.get_device_properties(torch.cuda.current_device()).multi_processor_count
+
+
 def architecture_of(major: int, minor: int) -> str:
     """Return the entry of `ARCHITECTURES` for a compute capability of 8.0 or newer."""
     if major == 8:
