@@ -169,8 +169,7 @@ def last_step(
     """
     outputs, features = weight.shape[:2]
     shape = _Rows(s_in, act_in, weight.shape[1])
-    width = (outputs + 1) * shape.block * shape.parts
-    tile = find("last_step", precision, act=act_in.name, columns=width, depth=1)
+    tile = find("last_step", precision, act=act_in.name, columns=outputs * shape.parts, depth=shape.block)
     target, sample_weight, scale, loss_partial = mse if mse is not None else (None, None, None, None)
     given = (target, sample_weight, d_out)
     launch(
@@ -181,7 +180,7 @@ def last_step(
         | {"db_in_partial": db_in_partial, "loss_partial": loss_partial, "split_rows": split_rows}
         | {**shape.sizes(), **parameters(act_in, "_in"), **parameters(act, "_out")},
         {"C": outputs, "ACT_IN": act_in.name, "ACT_OUT": act.name, "FORMAT": format_in}
-        | {"PRECISION": precision, "TIER": TIERS[precision], "HOLD": bool(tile.options["hold"])}
+        | {"PRECISION": precision, "TIER": TIERS[precision]}
         | {**shape.constants(tile), "STAGES": tile.stages},
         warps=tile.warps,
         stages=tile.stages,
@@ -287,8 +286,7 @@ def _last_fwd(
     """Launch `last_fwd` for a weight whose entry (c, f) is at strides (c, f)."""
     outputs, features = out.shape[1], weight.numel() // (out.shape[1] * (2 if act_in.is_complex else 1))
     shape = _Rows(s_in, act_in, features)
-    columns = outputs * shape.block * shape.parts
-    tile = find("last_fwd", precision, act=act_in.name, columns=columns, depth=1)
+    tile = find("last_fwd", precision, act=act_in.name, columns=outputs * shape.parts, depth=shape.block)
     rows = s_in.shape[0]
     launch(
         last_kernels.last_fwd,

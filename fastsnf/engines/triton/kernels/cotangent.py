@@ -47,7 +47,7 @@ def cotangent(
     """
     split = tl.program_id(0).to(tl.int64)
     begin = split * split_rows
-    count = (tl.minimum(begin + split_rows, M) - begin).to(tl.int32)
+    end = tl.minimum(begin + split_rows, M)
     factor = 0.0
     if d_out is None:
         factor = tl.load(mse_scale)
@@ -55,9 +55,9 @@ def cotangent(
     for left in range(0, width, BN):
         rn = left + tl.arange(0, BN)
         db = tl.zeros((ROWS, BN), tl.float32)
-        for start in tl.range(0, count, ROWS, num_stages=STAGES):
+        for start in tl.range(0, (end - begin).to(tl.int32), ROWS, num_stages=STAGES):
             rm = begin + start + tl.arange(0, ROWS)
-            there = (rm < M)[:, None] & (rn < C)[None, :]
+            there = (rm < end)[:, None] & (rn < C)[None, :]
             row = rm[:, None]
             if s_last is not None:
                 s = decode(tl.load(s_last + row * stride_s + rn[None, :], mask=there, other=0), FORMAT)
@@ -74,7 +74,7 @@ def cotangent(
                     value = activate(s, omega, turn, turn_low, scale, ACT, TIER)
                 wanted = tl.load(target + row * C + rn[None, :], mask=there, other=0.0)
                 if sample_weight is not None:
-                    w = tl.load(sample_weight + rm, mask=rm < M, other=0.0)[:, None]
+                    w = tl.load(sample_weight + rm, mask=rm < end, other=0.0)[:, None]
                 else:
                     w = tl.full((ROWS, 1), 1.0, tl.float32)
                 residual = tl.where(there & (w != 0.0), value - wanted, 0.0)
@@ -84,7 +84,7 @@ def cotangent(
             d_u = tl.where(there, d_value * slope, 0.0)
             db += d_u
             place = d + row * width + rn[None, :]
-            tl.store(place, operand(d_u, PRECISION, True), mask=(rm < M)[:, None] & (rn < width)[None, :])
+            tl.store(place, operand(d_u, PRECISION, True), mask=(rm < end)[:, None] & (rn < width)[None, :])
         if db_partial is not None:
             tl.store(db_partial + split * width + rn, tl.sum(db, axis=0), mask=rn < width)
     if loss_partial is not None:

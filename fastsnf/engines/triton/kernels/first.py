@@ -80,13 +80,13 @@ def first_dw(
     split = tl.program_id(0).to(tl.int64)
     rn = tl.program_id(1) * BN + tl.arange(0, BN)
     begin = split * split_rows
-    count = (tl.minimum(begin + split_rows, M) - begin).to(tl.int32)
+    end = tl.minimum(begin + split_rows, M)
     sums = (tl.zeros((ROWS, BN), tl.float32),)
     for _ in tl.static_range(D):
         sums = sums + (tl.zeros((ROWS, BN), tl.float32),)
-    for start in tl.range(0, count, ROWS, num_stages=STAGES):
+    for start in tl.range(0, (end - begin).to(tl.int32), ROWS, num_stages=STAGES):
         rm = begin + start + tl.arange(0, ROWS)
-        there = rm < M
+        there = rm < end
         place = d0 + rm[:, None] * width + rn[None, :]
         d = tl.load(place, mask=there[:, None] & (rn < width)[None, :], other=0.0).to(tl.float32)
         following = ()

@@ -33,12 +33,12 @@ def feature_columns(FB: tl.constexpr, LANE: tl.constexpr):
 
 
 @triton.jit
-def saved_place(base, rm, column, M, width, stride, EVEN: tl.constexpr):
-    """Return pointers to rows rm of a matrix with rows of `stride`, and whether they are there.
+def saved_place(base, rm, column, end, width, stride, EVEN: tl.constexpr):
+    """Return pointers to rows rm < end of a matrix with rows of `stride`, and whether they are there.
 
     EVEN: FB is width.
     """
-    there = (rm < M)[None, :, None]
+    there = (rm < end)[None, :, None]
     if not EVEN:
         there = there & (column < width)
     return base + rm[None, :, None] * stride + column, there
@@ -49,7 +49,7 @@ def load_saved(
     s_in,
     rm,
     column,
-    M,
+    end,
     width,
     stride,
     FORMAT: tl.constexpr,
@@ -57,7 +57,7 @@ def load_saved(
     EVEN: tl.constexpr,
 ):
     """Return rows rm decoded, as (a, b) where PLANAR and (u, u) otherwise; 0 for what is not there."""
-    place, there = saved_place(s_in, rm, column, M, width, stride, EVEN)
+    place, there = saved_place(s_in, rm, column, end, width, stride, EVEN)
     s_re = decode(tl.load(place, mask=there, other=0), FORMAT)
     s_im = s_re
     if PLANAR:
@@ -235,17 +235,17 @@ def last_fwd(
     COMPLEX: tl.constexpr = ACT_IN == "gabor"
     p_in, p_out = (omega_in, turn_in, turn_low_in, scale_in), (omega_out, turn_out, turn_low_out, scale_out)
     begin = tl.program_id(0).to(tl.int64) * program_rows
-    count = (tl.minimum(begin + program_rows, M) - begin).to(tl.int32)
+    end = tl.minimum(begin + program_rows, M)
     column = feature_columns(FB, LANE)
     w_re, w_im = load_weights(weight, column, F, stride_c, stride_f, C, ROWS, COMPLEX)
     b = load_bias(bias, C, 2 if COMPLEX else 1)
-    for start in tl.range(0, count, ROWS, num_stages=STAGES):
+    for start in tl.range(0, (end - begin).to(tl.int32), ROWS, num_stages=STAGES):
         rm = begin + start + tl.arange(0, ROWS)
-        s_re, s_im = load_saved(s_in, rm, column, M, width, stride_in, FORMAT, PLANAR, EVEN)
+        s_re, s_im = load_saved(s_in, rm, column, end, width, stride_in, FORMAT, PLANAR, EVEN)
         h_re, h_im = hidden(s_re, s_im, column, F, p_in, ACT_IN, TIER, PLANAR, PADDED)
         for c in tl.static_range(C):
             value, _ = output(h_re, h_im, w_re[c], w_im[c], b[c], p_out, ACT_OUT, TIER, COMPLEX)
-            tl.store(out + rm * stride_out + c, value, mask=rm < M)
+            tl.store(out + rm * stride_out + c, value, mask=rm < end)
 
 
 @triton.jit
@@ -287,7 +287,6 @@ def last_step(
     FB: tl.constexpr,
     LANE: tl.constexpr,
     ROWS: tl.constexpr,
-    HOLD: tl.constexpr,
     STAGES: tl.constexpr,
 ):
     """The last layer forward and backward in one read of s_in; program s has the split_rows rows of split s.
@@ -297,14 +296,14 @@ def last_step(
     operand of PRECISION. partial [S, C, F + 1]: ``sum d_u conj(h)``, then ``sum d_u``; complex: real parts,
     then imaginary parts, [S, C, 2 (F + 1)]. db_in_partial [S, width or 2 width]: column sums of d_in before
     its rounding. loss_partial [S]. Either target, mse_scale and loss_partial or d_out are None; so may be
-    sample_weight, out, and d_in with db_in_partial. HOLD: weights stay in registers.
+    sample_weight, out, and d_in with db_in_partial.
     """
     COMPLEX: tl.constexpr = ACT_IN == "gabor"
     PARTS: tl.constexpr = 2 if COMPLEX else 1
     p_in, p_out = (omega_in, turn_in, turn_low_in, scale_in), (omega_out, turn_out, turn_low_out, scale_out)
     split = tl.program_id(0).to(tl.int64)
     begin = split * split_rows
-    count = (tl.minimum(begin + split_rows, M) - begin).to(tl.int32)
+    end = tl.minimum(begin + split_rows, M)
     column = feature_columns(FB, LANE)
     b = load_bias(bias, C, PARTS)
     factor = 0.0
@@ -315,21 +314,16 @@ def last_step(
     dw_re, dw_im, db = (), (), ()
     for _ in tl.static_range(C):
         dw_re, dw_im, db = dw_re + (zero,), dw_im + (zero,), db + (zero_row,)
-    if HOLD:
-        w_re, w_im = load_weights(weight, column, F, PARTS * F, PARTS, C, ROWS, COMPLEX)
-    for start in tl.range(0, count, ROWS, num_stages=STAGES):
+    w_re, w_im = load_weights(weight, column, F, PARTS * F, PARTS, C, ROWS, COMPLEX)
+    for start in tl.range(0, (end - begin).to(tl.int32), ROWS, num_stages=STAGES):
         rm = begin + start + tl.arange(0, ROWS)
-        there = rm < M
-        s_re, s_im = load_saved(s_in, rm, column, M, width, stride_in, FORMAT, PLANAR, EVEN)
+        there = rm < end
+        s_re, s_im = load_saved(s_in, rm, column, end, width, stride_in, FORMAT, PLANAR, EVEN)
         h_re, h_im = hidden(s_re, s_im, column, F, p_in, ACT_IN, TIER, PLANAR, PADDED)
-        if HOLD:
-            v_re, v_im = w_re, w_im
-        else:
-            v_re, v_im = load_weights(weight, column, F, PARTS * F, PARTS, C, ROWS, COMPLEX)
         d_re, d_im = zero, zero
         new_re, new_im, new_db = (), (), ()
         for c in tl.static_range(C):
-            value, slope = output(h_re, h_im, v_re[c], v_im[c], b[c], p_out, ACT_OUT, TIER, COMPLEX)
+            value, slope = output(h_re, h_im, w_re[c], w_im[c], b[c], p_out, ACT_OUT, TIER, COMPLEX)
             if out is not None:
                 tl.store(out + rm * C + c, value, mask=there)
             d, error = output_cotangent(value, rm, there, target, sample_weight, factor, d_out, c, C)
@@ -338,16 +332,16 @@ def last_step(
             d_u = d_row[None, :, None]
             new_db = new_db + (db[c] + d_row,)
             new_re = new_re + (dw_re[c] + d_u * h_re,)
-            d_re += d_u * v_re[c]
+            d_re += d_u * w_re[c]
             if COMPLEX:
                 new_im = new_im + (dw_im[c] - d_u * h_im,)
-                d_im -= d_u * v_im[c]
+                d_im -= d_u * w_im[c]
             else:
                 new_im = new_im + (zero,)
         dw_re, dw_im, db = new_re, new_im, new_db
         if d_in is not None:
             d_a, d_b = hidden_cotangent(s_re, s_im, d_re, d_im, column, F, p_in, ACT_IN, TIER, PLANAR, PADDED)
-            place, inside = saved_place(d_in, rm, column, M, width, stride_in, EVEN)
+            place, inside = saved_place(d_in, rm, column, end, width, stride_in, EVEN)
             tl.store(place, operand(d_a, PRECISION, True), mask=inside)
             db_re += d_a
             if PLANAR:
