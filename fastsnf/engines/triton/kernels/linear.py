@@ -190,28 +190,28 @@ def linear_dx(
         d_at += DEPTH
         w_at += DEPTH
         low_at += DEPTH
-    sums = db_partial + row_tile.to(tl.int64) * columns
     if HALVES:  # half of the epilogue's values at a time: all of them do not fit the registers
         WIDTH: tl.constexpr = COLUMNS // 2
         left, right = tl.split(tl.permute(tl.reshape(acc, (ROWS, 2, WIDTH)), (0, 2, 1)))
         store_dx(
-            left, s_in, d_in, sums, rm, first, rows, columns, inputs, omega_in, turn_in, turn_low_in,
-            scale_in, ACT_IN, FORMAT_IN, PRECISION, TIER, WHOLE, HAS_SUMS, EVEN_COLUMNS, WIDTH,
+            left, s_in, d_in, db_partial, rm, row_tile, first, rows, columns, inputs, omega_in, turn_in,
+            turn_low_in, scale_in, ACT_IN, FORMAT_IN, PRECISION, TIER, WHOLE, HAS_SUMS, EVEN_COLUMNS, WIDTH,
         )  # fmt: skip
         store_dx(
-            right, s_in, d_in, sums, rm, first + WIDTH, rows, columns, inputs, omega_in, turn_in, turn_low_in,
-            scale_in, ACT_IN, FORMAT_IN, PRECISION, TIER, WHOLE, HAS_SUMS, EVEN_COLUMNS, WIDTH,
+            right, s_in, d_in, db_partial, rm, row_tile, first + WIDTH, rows, columns, inputs, omega_in,
+            turn_in, turn_low_in, scale_in, ACT_IN, FORMAT_IN, PRECISION, TIER, WHOLE, HAS_SUMS, EVEN_COLUMNS,
+            WIDTH,
         )  # fmt: skip
     else:
         store_dx(
-            acc, s_in, d_in, sums, rm, first, rows, columns, inputs, omega_in, turn_in, turn_low_in, scale_in,
-            ACT_IN, FORMAT_IN, PRECISION, TIER, WHOLE, HAS_SUMS, EVEN_COLUMNS, COLUMNS,
+            acc, s_in, d_in, db_partial, rm, row_tile, first, rows, columns, inputs, omega_in, turn_in,
+            turn_low_in, scale_in, ACT_IN, FORMAT_IN, PRECISION, TIER, WHOLE, HAS_SUMS, EVEN_COLUMNS, COLUMNS,
         )  # fmt: skip
 
 
 @triton.jit
 def store_dx(
-    d_h, s_in, d_in, sums, rm, first, rows, columns, inputs, omega, turn, turn_low, scale,
+    d_h, s_in, d_in, db_partial, rm, row_tile, first, rows, columns, inputs, omega, turn, turn_low, scale,
     ACT_IN: tl.constexpr, FORMAT_IN: tl.constexpr, PRECISION: tl.constexpr, TIER: tl.constexpr,
     WHOLE: tl.constexpr, HAS_SUMS: tl.constexpr, EVEN_COLUMNS: tl.constexpr, COLUMNS: tl.constexpr,
 ):  # fmt: skip
@@ -226,7 +226,8 @@ def store_dx(
         s = decode(tl.load(s_in + at, mask=mask, other=0), FORMAT_IN)
         d_u = d_h * derivative(s, omega, turn, turn_low, scale, ACT_IN, TIER)
     if HAS_SUMS:  # rows beyond the last have d_h = 0
-        tl.store(sums + rn, tl.sum(d_u, axis=0), mask=rn < columns)
+        sums = db_partial + row_tile.to(tl.int64) * columns + rn
+        tl.store(sums, tl.sum(d_u, axis=0), mask=rn < columns)
     if WHOLE or PRECISION == "fp32":
         tl.store(d_in + at, d_u, mask=mask)
     elif PRECISION == "tf32":
