@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from fastsnf.engines.triton import complex_layers, edges, inference, layers
-from fastsnf.engines.triton.backward import End, backward_rows, cotangents
+from fastsnf.engines.triton.backpropagation import End, backward_rows, cotangents
 from fastsnf.engines.triton.config import padded
 from fastsnf.engines.triton.gradients import Gradients
 from fastsnf.engines.triton.grid import Grid
