@@ -124,7 +124,7 @@ def _weight_partials(plan: FieldPlan, l: int, d: Tensor, s_in: Tensor, splits: S
     layer = plan.layers[l]
     count = -(-d.shape[0] // splits.product)
     rows, columns = padded(layer.fan_out), padded(layer.fan_in)
-    shape = (count, 2 * rows, columns) if layer.kind == "complex" else (count, rows, columns)
+    shape = (count, rows, (2 if layer.kind == "complex" else 1) * columns)
     partial = d.new_empty(shape, dtype=torch.float32)
     if layer.kind == "complex":
         complex_layers.complex_dw(

@@ -56,25 +56,31 @@ def find(op: str, precision: str, *, act: str, columns: int, depth: int) -> Tile
     Raises:
         LookupError: when the table has no entry for the call.
     """
-    if (tile := _forced.get(op)) is not None:
+    if op in _forced:
+        tile, asked = _forced[op]
+        asked.append((precision, act, columns, depth))
         if depth % tile.depth:
             raise LookupError(f"the tile under test steps by {tile.depth}, which does not divide {depth}")
         return tile
     return _find(architecture(), op, precision, act, columns, depth)
 
 
-_forced: dict[str, Tile] = {}
+Asked = list[tuple[str, str, int, int]]
+"""Calls of `find`: precision, activation, columns and depth."""
+
+_forced: dict[str, tuple[Tile, Asked]] = {}
 
 
 @contextlib.contextmanager
-def forced(op: str, tile: Tile) -> Iterator[None]:
-    """Give `tile` for every call of `op` inside the block, whatever the table says: for the search."""
+def forced(op: str, tile: Tile) -> Iterator[Asked]:
+    """Give `tile` for every call of `op` inside the block, whatever the table says, and list these calls."""
     before = _forced.get(op)
-    _forced[op] = tile
+    asked: Asked = []
+    _forced[op] = (tile, asked)
     try:
-        yield
+        yield asked
     finally:
-        _forced.pop(op)
+        del _forced[op]
         if before is not None:
             _forced[op] = before
 

@@ -64,6 +64,9 @@ INTERPRETER = "interpreter"
 ARCHITECTURES = ("sm_80", "sm_89", "sm_90")
 """Those with tuned tiles; a device takes the newest that is not newer and has as little shared memory."""
 
+RECORDED_PROCESSORS = {INTERPRETER: 2, "sm_80": 108, "sm_89": 128, "sm_90": 132}
+"""Multiprocessors in a recorded run: those of an A100, an RTX 4090 and an H200."""
+
 _record: list[Launch] | None = None
 _record_architecture = ""
 
@@ -93,9 +96,9 @@ def architecture() -> str:
 def processors() -> int:
     """Return the multiprocessors of the device that the current call runs on."""
     if _record is not None:
-        return 132  # an H200's, whose launches the compile test and the roofline look at
+        return RECORDED_PROCESSORS[_record_architecture]
     if triton_interprets():
-        return 2
+        return RECORDED_PROCESSORS[INTERPRETER]
     return torch.cuda.get_device_properties(torch.cuda.current_device()).multi_processor_count
 
 

@@ -25,8 +25,11 @@ FMA_INPUTS = 8
 REDUCED_OUTPUTS = 8
 """Outputs up to which the last layer is a reduction instead of a matrix product."""
 
-ROW_UNIT = 256
-"""Splits are multiples of this: a multiple of every tile's rows."""
+REDUCED_WEIGHTS = 8192
+"""Weights of a last layer, padded to a power of two an output, that one program holds in registers."""
+
+ROW_UNIT = 128
+"""Splits are multiples of this: a multiple of the rows of every tile whose rows are summed."""
 
 CHUNK_BYTES = 4 << 30
 """Saved tensors of a chunk: more rows at once are not faster, and memory stays bounded."""
@@ -139,7 +142,7 @@ def _plan(spec: FieldSpec, shapes: tuple[tuple[int, int], ...], precision: str, 
         is_complex = spec.complex_weights(l)
         if l == 0:
             kind = "first" if fan_in <= FMA_INPUTS else "linear"
-        elif final and fan_out <= REDUCED_OUTPUTS:
+        elif final and _is_reduced(fan_in, fan_out, is_complex):
             kind = "last"
         else:
             kind = "complex" if is_complex else "linear"
@@ -151,6 +154,11 @@ def _plan(spec: FieldSpec, shapes: tuple[tuple[int, int], ...], precision: str, 
         )
         act_in, format_in, columns_in = act, format_out, columns
     return FieldPlan(tuple(layers), precision)
+
+
+def _is_reduced(fan_in: int, fan_out: int, is_complex: bool) -> bool:
+    held = (2 if is_complex else 1) * fan_out * (1 << (padded(fan_in) - 1).bit_length())
+    return fan_out <= REDUCED_OUTPUTS and held <= REDUCED_WEIGHTS
 
 
 class Splits(NamedTuple):
@@ -170,10 +178,10 @@ class Splits(NamedTuple):
 def splits_of(plan: FieldPlan, rows: int, processors: int) -> Splits:
     """Return the splits of `rows` rows on a GPU of `processors` multiprocessors.
 
-    There are about four programs a multiprocessor at the edges, and two in a weight gradient of 128 x 128
+    There are about eight programs a multiprocessor at the edges, and two in a weight gradient of 128 x 128
     tiles.
     """
-    edge = _round_up(-(-rows // (4 * processors)), ROW_UNIT)
+    edge = _round_up(-(-rows // (8 * processors)), ROW_UNIT)
     widest = max(layer.columns_out for layer in plan.layers)
     tiles = max(1, (widest // 128) ** 2)
     wanted = max(1, -(-2 * processors // tiles))
