@@ -133,7 +133,7 @@ def linear_fwd(
         "EVEN_DEPTH": s_in.shape[1] == depth,
         "EVEN_COLUMNS": columns % tile.columns == 0,
         **_sizes(tile),
-        "HALVES": tile.options.get("halves", False),
+        "PARTS": tile.options.get("parts", 1),
     }
     launch(
         linear.linear_fwd,
@@ -198,7 +198,7 @@ def linear_dx(
         "HAS_SUMS": db_partial is not None,
         "EVEN_COLUMNS": inputs % tile.columns == 0,
         **_sizes(tile),
-        "HALVES": tile.options.get("halves", False),
+        "PARTS": tile.options.get("parts", 1),
     }
     launch(
         linear.linear_dx,

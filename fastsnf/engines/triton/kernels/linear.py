@@ -50,7 +50,7 @@ def linear_fwd(
     ROWS: tl.constexpr,
     COLUMNS: tl.constexpr,
     DEPTH: tl.constexpr,
-    HALVES: tl.constexpr,
+    PARTS: tl.constexpr,
 ):
     """``u = act_in(s_in) W^T + b``; stores what is saved of u in `s_out`, ``act_out(u)`` in `out`, or both.
 
@@ -81,25 +81,11 @@ def linear_fwd(
         w_at += DEPTH
         low_at += DEPTH
     first = (tl.program_id(0) % tiles) * COLUMNS
-    if HALVES:  # half of the epilogue's values at a time: all of them do not fit the registers
-        WIDTH: tl.constexpr = COLUMNS // 2
-        left, right = tl.split(tl.permute(tl.reshape(acc, (ROWS, 2, WIDTH)), (0, 2, 1)))
-        store_fwd(
-            left, bias, s_out, out, rm, first, rows, columns, outputs, out_stride_row, out_stride_column,
-            omega_out, turn_out, turn_low_out, scale_out, ACT_OUT, FORMAT_OUT, TIER, SAVE, FINAL,
-            EVEN_COLUMNS, WIDTH,
-        )  # fmt: skip
-        store_fwd(
-            right, bias, s_out, out, rm, first + WIDTH, rows, columns, outputs, out_stride_row,
-            out_stride_column, omega_out, turn_out, turn_low_out, scale_out, ACT_OUT, FORMAT_OUT, TIER, SAVE,
-            FINAL, EVEN_COLUMNS, WIDTH,
-        )  # fmt: skip
-    else:
-        store_fwd(
-            acc, bias, s_out, out, rm, first, rows, columns, outputs, out_stride_row, out_stride_column,
-            omega_out, turn_out, turn_low_out, scale_out, ACT_OUT, FORMAT_OUT, TIER, SAVE, FINAL,
-            EVEN_COLUMNS, COLUMNS,
-        )  # fmt: skip
+    store_fwd(
+        acc, bias, s_out, out, rm, first, rows, columns, outputs, out_stride_row, out_stride_column,
+        omega_out, turn_out, turn_low_out, scale_out,
+        ACT_OUT, FORMAT_OUT, TIER, SAVE, FINAL, EVEN_COLUMNS, ROWS, COLUMNS, PARTS,
+    )  # fmt: skip
 
 
 @triton.jit
@@ -107,22 +93,46 @@ def store_fwd(
     acc, bias, s_out, out, rm, first, rows, columns, outputs, out_stride_row, out_stride_column,
     omega, turn, turn_low, scale,
     ACT_OUT: tl.constexpr, FORMAT_OUT: tl.constexpr, TIER: tl.constexpr, SAVE: tl.constexpr,
-    FINAL: tl.constexpr, EVEN_COLUMNS: tl.constexpr, COLUMNS: tl.constexpr,
+    FINAL: tl.constexpr, EVEN_COLUMNS: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr,
+    PARTS: tl.constexpr,
 ):  # fmt: skip
-    """Store ``u = acc + b`` as saved and, FINAL, ``act_out(u)`` for COLUMNS columns from `first`."""
-    rn = first + tl.arange(0, COLUMNS)
-    row_mask = (rm < rows)[:, None]
-    u = acc + tl.load(bias + rn, mask=rn < columns, other=0.0)[None, :]
-    if SAVE:
-        at = rm.to(tl.int64)[:, None] * columns + rn[None, :]
-        mask = row_mask if EVEN_COLUMNS else row_mask & (rn < columns)[None, :]
-        tl.store(s_out + at, encode(u, turn, turn_low, ACT_OUT, FORMAT_OUT), mask=mask)
-    if FINAL:
-        value = activate(
-            encode(u, turn, turn_low, ACT_OUT, "float32"), omega, turn, turn_low, scale, ACT_OUT, TIER
-        )
-        out_at = rm.to(tl.int64)[:, None] * out_stride_row + rn.to(tl.int64)[None, :] * out_stride_column
-        tl.store(out + out_at, value, mask=row_mask & (rn < outputs)[None, :])
+    """Store ``u = acc + b`` as saved and, FINAL, ``act_out(u)`` for COLUMNS columns from `first`.
+
+    Columns are stored in PARTS one after the other, where the values of all of them do not fit the registers.
+    """
+    if PARTS > 1:
+        WIDTH: tl.constexpr = COLUMNS // 2
+        left, right = halves(acc, ROWS, WIDTH)
+        store_fwd(
+            left, bias, s_out, out, rm, first, rows, columns, outputs, out_stride_row, out_stride_column,
+            omega, turn, turn_low, scale,
+            ACT_OUT, FORMAT_OUT, TIER, SAVE, FINAL, EVEN_COLUMNS, ROWS, WIDTH, PARTS // 2,
+        )  # fmt: skip
+        store_fwd(
+            right, bias, s_out, out, rm, first + WIDTH, rows, columns, outputs, out_stride_row,
+            out_stride_column, omega, turn, turn_low, scale,
+            ACT_OUT, FORMAT_OUT, TIER, SAVE, FINAL, EVEN_COLUMNS, ROWS, WIDTH, PARTS // 2,
+        )  # fmt: skip
+    else:
+        rn = first + tl.arange(0, COLUMNS)
+        row_mask = (rm < rows)[:, None]
+        u = acc + tl.load(bias + rn, mask=rn < columns, other=0.0)[None, :]
+        if SAVE:
+            at = rm.to(tl.int64)[:, None] * columns + rn[None, :]
+            mask = row_mask if EVEN_COLUMNS else row_mask & (rn < columns)[None, :]
+            tl.store(s_out + at, encode(u, turn, turn_low, ACT_OUT, FORMAT_OUT), mask=mask)
+        if FINAL:
+            s = encode(u, turn, turn_low, ACT_OUT, "float32")
+            value = activate(s, omega, turn, turn_low, scale, ACT_OUT, TIER)
+            row = rm.to(tl.int64)[:, None] * out_stride_row
+            out_at = row + rn.to(tl.int64)[None, :] * out_stride_column
+            tl.store(out + out_at, value, mask=row_mask & (rn < outputs)[None, :])
+
+
+@triton.jit
+def halves(values, ROWS: tl.constexpr, WIDTH: tl.constexpr):
+    """Return the left and the right WIDTH columns of `values` [ROWS, 2 WIDTH]; it moves no register."""
+    return tl.split(tl.permute(tl.reshape(values, (ROWS, 2, WIDTH)), (0, 2, 1)))
 
 
 @triton.jit
@@ -160,7 +170,7 @@ def linear_dx(
     ROWS: tl.constexpr,
     COLUMNS: tl.constexpr,
     DEPTH: tl.constexpr,
-    HALVES: tl.constexpr,
+    PARTS: tl.constexpr,
 ):
     """``d_in = (d W) act_in'(s_in)``, rounded for the next product unless WHOLE; sums of its columns by tile.
 
@@ -190,50 +200,56 @@ def linear_dx(
         d_at += DEPTH
         w_at += DEPTH
         low_at += DEPTH
-    if HALVES:  # half of the epilogue's values at a time: all of them do not fit the registers
-        WIDTH: tl.constexpr = COLUMNS // 2
-        left, right = tl.split(tl.permute(tl.reshape(acc, (ROWS, 2, WIDTH)), (0, 2, 1)))
-        store_dx(
-            left, s_in, d_in, db_partial, rm, row_tile, first, rows, columns, inputs, omega_in, turn_in,
-            turn_low_in, scale_in, ACT_IN, FORMAT_IN, PRECISION, TIER, WHOLE, HAS_SUMS, EVEN_COLUMNS, WIDTH,
-        )  # fmt: skip
-        store_dx(
-            right, s_in, d_in, db_partial, rm, row_tile, first + WIDTH, rows, columns, inputs, omega_in,
-            turn_in, turn_low_in, scale_in, ACT_IN, FORMAT_IN, PRECISION, TIER, WHOLE, HAS_SUMS, EVEN_COLUMNS,
-            WIDTH,
-        )  # fmt: skip
-    else:
-        store_dx(
-            acc, s_in, d_in, db_partial, rm, row_tile, first, rows, columns, inputs, omega_in, turn_in,
-            turn_low_in, scale_in, ACT_IN, FORMAT_IN, PRECISION, TIER, WHOLE, HAS_SUMS, EVEN_COLUMNS, COLUMNS,
-        )  # fmt: skip
+    store_dx(
+        acc, s_in, d_in, db_partial, rm, row_tile, first, rows, columns, inputs,
+        omega_in, turn_in, turn_low_in, scale_in,
+        ACT_IN, FORMAT_IN, PRECISION, TIER, WHOLE, HAS_SUMS, EVEN_COLUMNS, ROWS, COLUMNS, PARTS,
+    )  # fmt: skip
 
 
 @triton.jit
 def store_dx(
     d_h, s_in, d_in, db_partial, rm, row_tile, first, rows, columns, inputs, omega, turn, turn_low, scale,
     ACT_IN: tl.constexpr, FORMAT_IN: tl.constexpr, PRECISION: tl.constexpr, TIER: tl.constexpr,
-    WHOLE: tl.constexpr, HAS_SUMS: tl.constexpr, EVEN_COLUMNS: tl.constexpr, COLUMNS: tl.constexpr,
+    WHOLE: tl.constexpr, HAS_SUMS: tl.constexpr, EVEN_COLUMNS: tl.constexpr, ROWS: tl.constexpr,
+    COLUMNS: tl.constexpr, PARTS: tl.constexpr,
 ):  # fmt: skip
-    """Store ``d_h act_in'(s_in)`` for COLUMNS columns from `first` and, HAS_SUMS, their sums over rows."""
-    rn = first + tl.arange(0, COLUMNS)
-    at = rm.to(tl.int64)[:, None] * inputs + rn[None, :]
-    mask = (rm < rows)[:, None]
-    if not EVEN_COLUMNS:
-        mask = mask & (rn < inputs)[None, :]
-    d_u = d_h
-    if ACT_IN != "identity":
-        s = decode(tl.load(s_in + at, mask=mask, other=0), FORMAT_IN)
-        d_u = d_h * derivative(s, omega, turn, turn_low, scale, ACT_IN, TIER)
-    if HAS_SUMS:  # rows beyond the last have d_h = 0
-        sums = db_partial + row_tile.to(tl.int64) * columns + rn
-        tl.store(sums, tl.sum(d_u, axis=0), mask=rn < columns)
-    if WHOLE or PRECISION == "fp32":
-        tl.store(d_in + at, d_u, mask=mask)
-    elif PRECISION == "tf32":
-        tl.store(d_in + at, round_tf32(d_u), mask=mask)
+    """Store ``d_h act_in'(s_in)`` for COLUMNS columns from `first` and, HAS_SUMS, their sums over rows.
+
+    In PARTS, as `store_fwd`.
+    """
+    if PARTS > 1:
+        WIDTH: tl.constexpr = COLUMNS // 2
+        left, right = halves(d_h, ROWS, WIDTH)
+        store_dx(
+            left, s_in, d_in, db_partial, rm, row_tile, first, rows, columns, inputs,
+            omega, turn, turn_low, scale,
+            ACT_IN, FORMAT_IN, PRECISION, TIER, WHOLE, HAS_SUMS, EVEN_COLUMNS, ROWS, WIDTH, PARTS // 2,
+        )  # fmt: skip
+        store_dx(
+            right, s_in, d_in, db_partial, rm, row_tile, first + WIDTH, rows, columns, inputs,
+            omega, turn, turn_low, scale,
+            ACT_IN, FORMAT_IN, PRECISION, TIER, WHOLE, HAS_SUMS, EVEN_COLUMNS, ROWS, WIDTH, PARTS // 2,
+        )  # fmt: skip
     else:
-        tl.store(d_in + at, to_bf16(d_u), mask=mask)
+        rn = first + tl.arange(0, COLUMNS)
+        at = rm.to(tl.int64)[:, None] * inputs + rn[None, :]
+        mask = (rm < rows)[:, None]
+        if not EVEN_COLUMNS:
+            mask = mask & (rn < inputs)[None, :]
+        d_u = d_h
+        if ACT_IN != "identity":
+            s = decode(tl.load(s_in + at, mask=mask, other=0), FORMAT_IN)
+            d_u = d_h * derivative(s, omega, turn, turn_low, scale, ACT_IN, TIER)
+        if HAS_SUMS:  # rows beyond the last have d_h = 0
+            sums = db_partial + row_tile.to(tl.int64) * columns + rn
+            tl.store(sums, tl.sum(d_u, axis=0), mask=rn < columns)
+        if WHOLE or PRECISION == "fp32":
+            tl.store(d_in + at, d_u, mask=mask)
+        elif PRECISION == "tf32":
+            tl.store(d_in + at, round_tf32(d_u), mask=mask)
+        else:
+            tl.store(d_in + at, to_bf16(d_u), mask=mask)
 
 
 @triton.jit
