@@ -38,7 +38,7 @@ class Gradients:
                     tensor.zero_()
 
     def add_weight(self, l: int, partial: Tensor) -> None:
-        """Add the sums of a matrix product's splits, [S, rows padded, columns padded], as the layers make them."""
+        """Add the weight gradient of every split, [S, rows padded, columns padded], as the layers make it."""
         d_weight = self.d_weights[l]
         if d_weight.is_complex():
             complex_layers.fold_dw(partial, d_weight, accumulate=self._accumulate)
