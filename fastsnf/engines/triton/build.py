@@ -57,7 +57,8 @@ class Report:
         spill_stores, spill_loads: instructions that move registers to local memory and back.
         dots: matrix products in the source as compiled (after unrolling of static loops).
         wgmma, mma: warpgroup and warp matrix instructions in the machine code.
-        special: instructions of the special-function unit by name (SIN, COS, EX2, RCP, ...).
+        special: instructions of the special-function unit by name: SIN, COS, EX2, RCP, ..., and the
+            conversions that share it: I2F, F2I, FRND.
         slow_sine: whether CUDA's sine with its slow path is in it.
         instructions: length of the machine code.
     """
@@ -154,7 +155,8 @@ def read(build: Build, compiled: Any) -> Report:
     if resources is None:
         raise RuntimeError(f"{build.key}: cuobjdump says no resources: {usage}")
     special: dict[str, int] = {}
-    for name in re.findall(r"\bMUFU\.(\w+)", code):
+    for function, conversion in re.findall(r"\bMUFU\.(\w+)|\b(I2F|F2I|FRND)\b", code):
+        name = function or conversion
         special[name] = special.get(name, 0) + 1
     names = build.kernel.arg_names
     return Report(
