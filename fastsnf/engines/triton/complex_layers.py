@@ -170,7 +170,7 @@ def complex_dx(
         {
             **_constants(tile, precision, first_below, packed.real_output),
             "EVEN_COLUMNS": columns_in % tile.columns == 0,
-            "HALVES": tile.options.get("halves", False),
+            "PIECES": tile.options.get("pieces", 1),
             "HAS_SUMS": db_partial is not None,
         },
         warps=tile.warps,

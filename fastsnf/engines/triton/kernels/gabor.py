@@ -101,6 +101,7 @@ def complex_fwd(
     w_at = rn[None, :] * columns_in + rk[:, None]
     u_re = tl.zeros((ROWS, COLUMNS), dtype=tl.float32)
     u_im = tl.zeros((ROWS, COLUMNS), dtype=tl.float32)
+    tl.assume(columns_in > 0)
     for _ in range(0, columns_in, DEPTH):
         h_re, h_im = hidden(s_at, columns_in, row_mask, omega, turn, turn_low, scale, FIRST_BELOW, TIER)
         h_re, h_im = operand(h_re, PRECISION, False), operand(h_im, PRECISION, False)
@@ -152,7 +153,7 @@ def complex_dx(
     ROWS: tl.constexpr,
     COLUMNS: tl.constexpr,
     DEPTH: tl.constexpr,
-    HALVES: tl.constexpr,
+    PIECES: tl.constexpr,
 ):
     """``d_h = W^H d`` and, of it, ``d_in``: the cotangent of u below through its Gabor; sums of its columns.
 
@@ -173,6 +174,7 @@ def complex_dx(
     w_at = rn[None, :] * columns_out + rk[:, None]
     h_re = tl.zeros((ROWS, COLUMNS), dtype=tl.float32)
     h_im = tl.zeros((ROWS, COLUMNS), dtype=tl.float32)
+    tl.assume(columns_out > 0)
     for _ in range(0, columns_out, DEPTH):
         d_re = tl.load(d_at, mask=row_mask, other=0.0)
         w_re, w_re_low = load_split(weight_re, low_re, w_at, rn, columns_in, PRECISION, EVEN_COLUMNS)
@@ -185,23 +187,43 @@ def complex_dx(
             h_im = dot(d_im, w_re, w_re_low, h_im, PRECISION)
         d_at += DEPTH
         w_at += DEPTH
-    if HALVES:  # half of the epilogue's values at a time: all of them do not fit the registers
-        WIDTH: tl.constexpr = COLUMNS // 2
-        re_left, re_right = tl.split(tl.permute(tl.reshape(h_re, (ROWS, 2, WIDTH)), (0, 2, 1)))
-        im_left, im_right = tl.split(tl.permute(tl.reshape(h_im, (ROWS, 2, WIDTH)), (0, 2, 1)))
+    store_pieces(
+        h_re, h_im, s_in, d_in, db_partial, row_tile, rm, first, rows, columns_in,
+        omega, turn, turn_low, scale, PRECISION, TIER, FIRST_BELOW, HAS_SUMS, EVEN_COLUMNS, COLUMNS, PIECES,
+    )  # fmt: skip
+
+
+@triton.jit
+def store_pieces(
+    d_re, d_im, s_in, d_in, db_partial, row_tile, rm, first, rows, columns, omega, turn, turn_low, scale,
+    PRECISION: tl.constexpr, TIER: tl.constexpr, FIRST_BELOW: tl.constexpr, HAS_SUMS: tl.constexpr,
+    EVEN_COLUMNS: tl.constexpr, COLUMNS: tl.constexpr, PIECES: tl.constexpr,
+):  # fmt: skip
+    """`store_dx` by PIECES (1, 2, 4) groups of columns: what all of them take does not fit the registers."""
+    if PIECES == 1:
         store_dx(
-            re_left, im_left, s_in, d_in, db_partial, row_tile, rm, first, rows, columns_in,
-            omega, turn, turn_low, scale, PRECISION, TIER, FIRST_BELOW, HAS_SUMS, EVEN_COLUMNS, WIDTH,
-        )  # fmt: skip
-        store_dx(
-            re_right, im_right, s_in, d_in, db_partial, row_tile, rm, first + WIDTH, rows, columns_in,
-            omega, turn, turn_low, scale, PRECISION, TIER, FIRST_BELOW, HAS_SUMS, EVEN_COLUMNS, WIDTH,
-        )  # fmt: skip
-    else:
-        store_dx(
-            h_re, h_im, s_in, d_in, db_partial, row_tile, rm, first, rows, columns_in,
+            d_re, d_im, s_in, d_in, db_partial, row_tile, rm, first, rows, columns,
             omega, turn, turn_low, scale, PRECISION, TIER, FIRST_BELOW, HAS_SUMS, EVEN_COLUMNS, COLUMNS,
         )  # fmt: skip
+    else:
+        re_left, re_right = halves(d_re)
+        im_left, im_right = halves(d_im)
+        store_pieces(
+            re_left, im_left, s_in, d_in, db_partial, row_tile, rm, first, rows, columns,
+            omega, turn, turn_low, scale, PRECISION, TIER, FIRST_BELOW, HAS_SUMS, EVEN_COLUMNS,
+            COLUMNS // 2, PIECES // 2,
+        )  # fmt: skip
+        store_pieces(
+            re_right, im_right, s_in, d_in, db_partial, row_tile, rm, first + COLUMNS // 2, rows, columns,
+            omega, turn, turn_low, scale, PRECISION, TIER, FIRST_BELOW, HAS_SUMS, EVEN_COLUMNS,
+            COLUMNS // 2, PIECES // 2,
+        )  # fmt: skip
+
+
+@triton.jit
+def halves(x):
+    """Return the left and the right half of the columns of x."""
+    return tl.split(tl.permute(tl.reshape(x, (x.shape[0], 2, x.shape[1] // 2)), (0, 2, 1)))
 
 
 @triton.jit
@@ -289,6 +311,7 @@ def complex_dw(
     else:
         w_re = tl.zeros((ROWS, COLUMNS), dtype=tl.float32)
         w_im = tl.zeros((ROWS, COLUMNS), dtype=tl.float32)
+    tl.assume(end > begin)
     for m in range(begin, end, DEPTH):
         rm = m + tl.arange(0, DEPTH)
         mask = (rm < end)[:, None]
