@@ -19,7 +19,7 @@ def round_tf32(x):
     if INTERPRETED:
         bits = x.to(tl.int32, bitcast=True)
         rounded = ((bits + 0x1000) & -0x2000).to(tl.float32, bitcast=True)
-        return tl.where(tl.abs(x) <= 3.3895314e38, rounded, x)
+        return tl.where(x == x, rounded, x)  # the carry out of a NaN's mantissa would make it a number
     else:
         return tl.inline_asm_elementwise(
             "cvt.rna.tf32.f32 $0, $1;", "=r,f", [x], dtype=tl.int32, is_pure=True, pack=1
@@ -31,7 +31,7 @@ def round_bf16(x):
     """Return fp32 x rounded to bf16 and held in fp32: for the interpreter, whose conversion truncates."""
     bits = x.to(tl.int32, bitcast=True)
     rounded = ((bits + 0x7FFF + ((bits >> 16) & 1)) & -0x10000).to(tl.float32, bitcast=True)
-    return tl.where(tl.abs(x) <= 3.3895314e38, rounded, x)
+    return tl.where(x == x, rounded, float("nan"))
 
 
 @triton.jit
@@ -64,14 +64,31 @@ def operand(x, PRECISION: tl.constexpr, BACKWARD: tl.constexpr):
 
 
 @triton.jit
+def split(x):
+    """Return fp32 x as the sum of two tf32 numbers, (high, low).
+
+    Infinity and NaN are (0, x): so they come once into the three products of `dot`, and infinity never meets
+    its opposite or a zero remainder there. Infinity times infinity alone is NaN.
+    """
+    high = round_tf32(x)
+    low = x - high
+    finite = tl.abs(low) < float("inf")
+    return tl.where(finite, high, 0.0), tl.where(finite, round_tf32(low), x)
+
+
+@triton.jit
 def dot(a, b, b_low, acc, PRECISION: tl.constexpr):
-    """Return ``acc + a b`` for operands; in `fp32` a is whole and b comes split: b + b_low."""
+    """Return ``acc + a b`` for operands; in `fp32` a is whole and b comes split: b + b_low.
+
+    The matrix unit truncates its sums (Ootomo & Yokota 2022): in `fp32` the three products, the small ones
+    first, go into an accumulator of their own, which is added to `acc` with rounding.
+    """
     if PRECISION == "fp32":
-        a_high = round_tf32(a)
-        a_low = round_tf32(a - a_high)
-        acc = tl.dot(a_low, b, acc, input_precision="tf32")
-        acc = tl.dot(a_high, b_low, acc, input_precision="tf32")
-        return tl.dot(a_high, b, acc, input_precision="tf32")
+        a_high, a_low = split(a)
+        part = tl.dot(a_low, b, input_precision="tf32")
+        part = tl.dot(a_high, b_low, part, input_precision="tf32")
+        part = tl.dot(a_high, b, part, input_precision="tf32")
+        return acc + part
     else:
         if INTERPRETED:
             return tl.dot(a.to(tl.float32), b.to(tl.float32), acc, input_precision="tf32")
