@@ -15,7 +15,7 @@ _HOMES: dict[str, str] = {
     **dict.fromkeys(("SNF", "Siren", "accelerate"), "nn"),
     **dict.fromkeys(("fit", "FitConfig", "FitResult"), "train"),
     **dict.fromkeys(("save", "load"), "train.checkpoint"),
-    **dict.fromkeys(("use_engine", "explain"), "ops"),
+    **dict.fromkeys(("use_engine", "use_precision", "explain"), "ops"),
     "init": "nn.init",
     "nn": "nn",
     "ops": "ops",

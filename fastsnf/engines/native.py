@@ -115,8 +115,15 @@ def reasons(device: str, dtype: torch.dtype, shapes: Sequence[tuple[int, ...]]) 
     return why
 
 
-def forward(x: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor | None], spec: FieldSpec) -> Tensor:
-    """Return the field's output [N, C] at x [N, D]."""
+def forward(
+    x: Tensor,
+    weights: Sequence[Tensor],
+    biases: Sequence[Tensor | None],
+    spec: FieldSpec,
+    *,
+    precision: str = "fp32",
+) -> Tensor:
+    """Return the field's output [N, C] at x [N, D]; the only `precision` is ``fp32``, here and below."""
     x, layers, _kept = _prepare(x, weights, biases, spec)
     out = x.new_empty(x.shape[0], weights[-1].shape[0])
     module().forward(_variant.get(), layers, x.shape[0], x.data_ptr(), out.data_ptr(), _threads())
@@ -132,6 +139,7 @@ def backward(
     *,
     need_x: bool = True,
     need_params: bool = True,
+    precision: str = "fp32",
 ) -> tuple[Tensor | None, list[Tensor], list[Tensor | None]]:
     """Return the gradients of x, the weights and the biases for the cotangent d_out [N, C].
 
@@ -161,6 +169,8 @@ def mse_value_and_grad(
     biases: Sequence[Tensor | None],
     spec: FieldSpec,
     sample_weight: Tensor | None = None,
+    *,
+    precision: str = "fp32",
 ) -> tuple[Tensor, list[Tensor], list[Tensor | None]]:
     """Return the weighted MSE and its gradients in one pass over the points."""
     d_weights, d_biases = _empty_gradients(weights, biases)

@@ -4,13 +4,26 @@
 `torch.export`; `mse_value_and_grad` is the trainer's single pass. Shapes are those of `fastsnf.reference`.
 """
 
-from fastsnf.ops.dispatch import chosen, engine_names, engines_report, explain, use_engine
+from fastsnf.ops.dispatch import (
+    AUTO,
+    Choice,
+    choose,
+    chosen,
+    engine_names,
+    engines_report,
+    explain,
+    use_engine,
+)
 from fastsnf.ops.field import activate, field, linear_act
 from fastsnf.ops.mse import MseResult, mse_value_and_grad
+from fastsnf.ops.precision import use_precision
 
 __all__ = [
+    "AUTO",
+    "Choice",
     "MseResult",
     "activate",
+    "choose",
     "chosen",
     "engine_names",
     "engines_report",
@@ -19,4 +32,5 @@ __all__ = [
     "linear_act",
     "mse_value_and_grad",
     "use_engine",
+    "use_precision",
 ]

@@ -8,25 +8,26 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
-from fastsnf.engines import native
+from fastsnf.engines import native, triton
 from fastsnf.errors import EngineError, unknown
-from fastsnf.spec import FieldSpec
+from fastsnf.ops import precision as precisions
+from fastsnf.spec import FieldSpec, Identity
 
 AUTO = "auto"
-ENGINES = ("native", "reference")
+ENGINES = ("triton", "native", "reference")
 """The engines of this version, fastest first."""
 
-LATER = {
-    "triton": "this version has no Triton engine",
-    "cuda": "this version has no CUDA engine",
-}
+LATER = {"cuda": "this version has no CUDA engine"}
 """Engines whose names are known and that this version does not have."""
+
+INTERPRETED = "auto passes the interpreter by, engine='triton' takes it"
+"""Why `auto` does not take an engine that could run: Triton's interpreter is there for tests."""
 
 _selected = (
     AUTO  # a plain global, which torch.compile can read and guard; a context variable breaks its graphs
@@ -54,11 +55,36 @@ def use_engine(name: str) -> Iterator[None]:
         _selected = before
 
 
+def requested(engine: str) -> str:
+    """Return what a call asks for: `use_engine`'s where it says ``auto``, which may be ``auto`` again.
+
+    Raises:
+        InputError: for a name that is not an engine's.
+    """
+    _check_name(engine)
+    return _selected if engine == AUTO else engine
+
+
+class Choice(NamedTuple):
+    """The engine that takes a call and the precision it computes in: fp32, tf32, fast or fp64."""
+
+    engine: str
+    precision: str
+
+
 def explain(
-    x: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor | None], *, spec: FieldSpec
+    x: Tensor,
+    weights: Sequence[Tensor],
+    biases: Sequence[Tensor | None],
+    *,
+    spec: FieldSpec,
+    precision: str = AUTO,
 ) -> list[tuple[str, list[str]]]:
-    """Return ``(engine, reasons)`` for every engine: why it cannot take this call, nothing when it can."""
-    return [(name, reasons(name, x, weights, spec)) for name in (*ENGINES, *LATER)]
+    """Return ``(engine, reasons)`` for every engine: why ``auto`` cannot take it for this call.
+
+    No reasons means that it can; ``auto`` takes the first of these.
+    """
+    return [(name, _passed_by(name, x, weights, spec, precision)) for name in (*ENGINES, *LATER)]
 
 
 def chosen(
@@ -68,38 +94,67 @@ def chosen(
     *,
     spec: FieldSpec,
     engine: str = AUTO,
+    precision: str = AUTO,
 ) -> str:
     """Return the name of the engine that this call takes.
 
     Raises:
-        EngineError: when a named engine cannot take it, with every reason.
+        EngineError: when a named engine, or none in the precision, can take it, with every reason.
     """
-    return choose(engine, x, weights, spec)
+    return choose(engine, x, weights, spec, precision).engine
 
 
-def choose(engine: str, x: Tensor, weights: Sequence[Tensor], spec: FieldSpec) -> str:
-    """Return the engine for a call, `use_engine`'s when `engine` is ``auto``."""
-    _check_name(engine)
+def choose(
+    engine: str, x: Tensor, weights: Sequence[Tensor], spec: FieldSpec, precision: str = AUTO
+) -> Choice:
+    """Return the engine and the precision of a call, the block's where they are ``auto``.
+
+    Raises:
+        EngineError: as `chosen`.
+    """
+    engine = requested(engine)
     if engine == AUTO:
-        engine = _selected
-    if engine == AUTO:
-        return "native" if not reasons("native", x, weights, spec) else "reference"
-    why = reasons(engine, x, weights, spec)
-    if why:
+        engine = _fastest(x, weights, spec, precision)
+    elif why := reasons(engine, x, weights, spec, precision):
         raise EngineError(f"engine {engine!r} cannot take this call: {'; '.join(why)}. Use engine='auto'")
-    return engine
+    return Choice(engine, precisions.resolve(precision, engine, x.device, x.dtype))
 
 
-def reasons(engine: str, x: Tensor, weights: Sequence[Tensor], spec: FieldSpec) -> list[str]:
-    """Return why `engine` cannot take a call."""
-    if engine == "reference":
-        return []
+def _fastest(x: Tensor, weights: Sequence[Tensor], spec: FieldSpec, precision: str) -> str:
+    for name in ENGINES:
+        if not _passed_by(name, x, weights, spec, precision):
+            return name
+    # The reference takes every call, but not in every precision.
+    every = [f"{name}: {'; '.join(_passed_by(name, x, weights, spec, precision))}" for name in ENGINES]
+    raise EngineError(
+        f"expected a precision that an engine has for this call; got {precisions.requested(precision)!r}: "
+        f"{', '.join(every)}. Use precision='auto'"
+    )
+
+
+def reasons(
+    engine: str, x: Tensor, weights: Sequence[Tensor], spec: FieldSpec, precision: str = AUTO
+) -> list[str]:
+    """Return why `engine` cannot take a call, nothing when it can."""
     if engine in LATER:
         return [LATER[engine]]
-    why = native.reasons(x.device.type, x.dtype, [tuple(w.shape) for w in weights])
-    if _plain_operations_needed():
+    shapes = [tuple(w.shape) for w in weights]
+    why: list[str] = []
+    if engine == "triton":
+        why = triton.reasons(x.device, x.dtype, shapes, spec)
+    elif engine == "native":
+        why = native.reasons(x.device.type, x.dtype, shapes)
+    if engine != "reference" and _plain_operations_needed():
         why.append("torch.func transforms, forward-mode autograd and torch.export take plain operations")
-    return why
+    return why + precisions.reasons(precision, engine, x.device, x.dtype)
+
+
+def _passed_by(
+    engine: str, x: Tensor, weights: Sequence[Tensor], spec: FieldSpec, precision: str
+) -> list[str]:
+    """Return why ``auto`` does not take `engine`: its reasons, and that an interpreter is there for tests."""
+    why = reasons(engine, x, weights, spec, precision)
+    return why or ([INTERPRETED] if engine == "triton" and triton.interpreted() else [])
 
 
 def _plain_operations_needed() -> bool:
@@ -116,14 +171,26 @@ def engines_report() -> list[dict[str, Any]]:
     """Return for each engine whether it can run on this machine, why not, and what it uses."""
     rows = []
     for name in (*ENGINES, *LATER):
-        if name == "native":
-            why, detail = [native.missing()] if native.missing() else [], native.detail()
-        elif name == "reference":
-            why, detail = [], f"plain PyTorch {torch.__version__}"
-        else:
-            why, detail = [LATER[name]], ""
+        why, detail = _on_this_machine(name)
         rows.append({"engine": name, "available": not why, "reasons": why, "detail": detail})
     return rows
+
+
+def _on_this_machine(engine: str) -> tuple[list[str], str]:
+    """Return why `engine` cannot run here, and what it uses if it can."""
+    if engine == "triton":
+        if cause := triton.missing():
+            return [cause], ""
+        device = torch.device("cpu" if triton.interpreted() else "cuda")
+        why = triton.reasons(device, torch.float32, [(1, 1)], FieldSpec((Identity(),)))
+        precision = precisions.resolve(AUTO, engine, device, torch.float32)
+        passed_by = f"; {INTERPRETED}" if triton.interpreted() else ""
+        return why, "" if why else f"{triton.detail()}, precision {precision}{passed_by}"
+    if engine == "native":
+        return [native.missing()] if native.missing() else [], native.detail()
+    if engine == "reference":
+        return [], f"plain PyTorch {torch.__version__}"
+    return [LATER[engine]], ""
 
 
 def _check_name(name: str) -> None:

@@ -11,7 +11,9 @@ from fastsnf import reference
 from fastsnf.errors import InputError
 from fastsnf.ops.check import check_field
 from fastsnf.ops.dispatch import AUTO, choose
-from fastsnf.ops.registration import field_fwd, flatten, own_precision
+from fastsnf.ops.dispatch import requested as requested_engine
+from fastsnf.ops.precision import offered, requested
+from fastsnf.ops.registration import evaluate, flatten, own_precision
 from fastsnf.spec import Activation, FieldSpec
 
 
@@ -22,6 +24,7 @@ def field(
     *,
     spec: FieldSpec,
     engine: str = AUTO,
+    precision: str = AUTO,
 ) -> Tensor:
     """Return a field's values [..., C] at x [..., D].
 
@@ -32,23 +35,34 @@ def field(
         biases: one [fan_out] or None a layer.
         spec: the activation of every layer.
         engine: ``auto``, or the name of one that must take the call.
+        precision: ``fp32``, ``tf32`` or ``fast``; ``auto`` follows `torch.get_float32_matmul_precision` on an
+            engine that has several.
+
+    Where autograd records, a GPU engine keeps the layers' pre-activations for the backward pass, or computes
+    them again when they do not fit in memory.
 
     Raises:
         InputError: when shapes, dtypes or devices do not fit together.
-        EngineError: when a named engine cannot take the call, with every reason.
+        EngineError: when a named engine, or none in the precision, can take the call, with every reason.
     """
     check_field(x, weights, biases, spec)
-    chosen = choose(engine, x, weights, spec)
-    if chosen == "reference":
+    chosen = choose(engine, x, weights, spec, precision)
+    if chosen.engine == "reference":
         with own_precision(x):
             return reference.forward(x, weights, biases, spec)
     params, has_bias = flatten(weights, biases)
-    out = field_fwd(x.reshape(-1, x.shape[-1]), params, spec.key, has_bias, chosen)
+    out = evaluate(x.reshape(-1, x.shape[-1]), params, spec.key, has_bias, *chosen)
     return out.reshape(*x.shape[:-1], out.shape[-1])
 
 
 def linear_act(
-    x: Tensor, weight: Tensor, bias: Tensor | None, *, activation: Activation, engine: str = AUTO
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    *,
+    activation: Activation,
+    engine: str = AUTO,
+    precision: str = AUTO,
 ) -> Tensor:
     """Return ``activation(x W^T + b)`` [..., fan_out] for x [..., fan_in].
 
@@ -58,7 +72,8 @@ def linear_act(
     Raises:
         InputError, EngineError: as `field`.
     """
-    if torch.compiler.is_compiling() and engine == AUTO:
+    plain = requested(precision) in (AUTO, *offered("reference", x.device, x.dtype))
+    if torch.compiler.is_compiling() and requested_engine(engine) == AUTO and plain:
         with own_precision(x):  # plain operations, which the compiler fuses
             return reference.linear_act(x, weight, bias, activation)
     if activation.is_complex or weight.is_complex():
@@ -66,9 +81,14 @@ def linear_act(
             raise InputError(
                 f"expected a real layer for engine {engine!r}; got a complex one: use engine='auto'"
             )
+        if not plain:
+            raise InputError(
+                f"expected a real layer in precision {requested(precision)!r}; got a complex one, which only "
+                "a whole field fuses: use precision='auto'"
+            )
         with own_precision(x):
             return reference.linear_act(x, weight, bias, activation)
-    return field(x, [weight], [bias], spec=FieldSpec((activation,)), engine=engine)
+    return field(x, [weight], [bias], spec=FieldSpec((activation,)), engine=engine, precision=precision)
 
 
 def activate(u: Tensor, *, activation: Activation) -> Tensor:

@@ -32,13 +32,14 @@ def mse_value_and_grad(
     spec: FieldSpec,
     sample_weight: Tensor | None = None,
     engine: str = AUTO,
+    precision: str = AUTO,
 ) -> MseResult:
     """Return ``loss = sum_n w_n sum_c (out - target)^2 / (C sum_n w_n)`` and its gradients.
 
     Args:
         x: coordinates [..., D].
         target: values [..., C]; a point of weight 0 is not there, its target may be NaN.
-        weights, biases, spec, engine: as in `field`.
+        weights, biases, spec, engine, precision: as in `field`.
         sample_weight: w [...], 0 or more; None for ones. The loss is 0 when all are 0.
 
     Nothing is recorded for autograd; gradients are those with respect to the weights and biases.
@@ -48,9 +49,9 @@ def mse_value_and_grad(
     """
     check_field(x, weights, biases, spec)
     check_targets(x, target, weights[-1].shape[0], sample_weight)
-    chosen = choose(engine, x, weights, spec)
+    chosen = choose(engine, x, weights, spec, precision)
     with torch.no_grad(), own_precision(x):
-        if chosen == "reference":
+        if chosen.engine == "reference":
             return MseResult(*reference.mse_value_and_grad(x, target, weights, biases, spec, sample_weight))
         params, has_bias = flatten(weights, biases)
         points = x.reshape(-1, x.shape[-1])
@@ -61,6 +62,6 @@ def mse_value_and_grad(
             None if sample_weight is None else sample_weight.reshape(-1),
             spec.key,
             has_bias,
-            chosen,
+            *chosen,
         )
         return MseResult(loss, *unflatten(grads, has_bias))

@@ -1,8 +1,9 @@
 """The custom operators: what torch sees of an engine, with shapes for tracing and formulas for autograd.
 
 ``fastsnf::field_fwd`` and ``field_bwd`` take points [N, D] and one flat list of parameters, the weights
-followed by the biases that exist. The spec travels as its key, the engine by name. The backward of
-``field_bwd`` is the reference composition, so that derivatives of any order are right.
+followed by the biases that exist. The spec travels as its key, the engine and the precision by name.
+``field_fwd_keep`` and ``field_bwd_kept`` are the pair of an engine that keeps what its backward pass needs,
+as bytes. The backward of a backward is the reference composition, so that derivatives of any order are right.
 """
 
 from __future__ import annotations
@@ -17,11 +18,14 @@ import torch
 from torch import Tensor
 
 from fastsnf import reference
-from fastsnf.engines import native
+from fastsnf.engines import native, triton
 from fastsnf.spec import FieldSpec
 
-MODULES: dict[str, ModuleType] = {"native": native}
+MODULES: dict[str, ModuleType] = {"triton": triton, "native": native}
 """The engines that run behind the operators."""
+
+KEEPING = ("triton",)
+"""Those that keep pre-activations for the backward pass; the others compute them again."""
 
 _spec = functools.lru_cache(maxsize=256)(FieldSpec.from_key)
 
@@ -44,15 +48,56 @@ def own_precision(x: Tensor) -> AbstractContextManager[Any]:
     return torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else nullcontext()
 
 
+def evaluate(
+    x: Tensor, params: Sequence[Tensor], key: str, has_bias: Sequence[bool], engine: str, precision: str
+) -> Tensor:
+    """Return the output [N, C] of the field at x [N, D] by the operator that fits what autograd records.
+
+    What does not fit in memory is computed again in the backward pass; the gradients are the same.
+    """
+    call = x, params, key, has_bias, engine, precision
+    recorded = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (x, *params))
+    if engine in KEEPING and recorded:
+        if torch.compiler.is_compiling():
+            return field_fwd_keep(*call)[0]
+        try:
+            return field_fwd_keep(*call)[0]
+        except torch.OutOfMemoryError:
+            pass  # what it had allocated is free once the exception is gone
+    return field_fwd(*call)
+
+
 @torch.library.custom_op("fastsnf::field_fwd", mutates_args=())
-def field_fwd(x: Tensor, params: Sequence[Tensor], key: str, has_bias: Sequence[bool], engine: str) -> Tensor:
+def field_fwd(
+    x: Tensor, params: Sequence[Tensor], key: str, has_bias: Sequence[bool], engine: str, precision: str
+) -> Tensor:
     """Return the output [N, C] of the field at x [N, D]."""
-    return MODULES[engine].forward(x, *unflatten(params, has_bias), _spec(key))
+    return MODULES[engine].forward(x, *unflatten(params, has_bias), _spec(key), precision=precision)
 
 
 @field_fwd.register_fake
-def _(x: Tensor, params: Sequence[Tensor], key: str, has_bias: Sequence[bool], engine: str) -> Tensor:
+def _(
+    x: Tensor, params: Sequence[Tensor], key: str, has_bias: Sequence[bool], engine: str, precision: str
+) -> Tensor:
     return x.new_empty(x.shape[0], params[len(has_bias) - 1].shape[0])
+
+
+@torch.library.custom_op("fastsnf::field_fwd_keep", mutates_args=())
+def field_fwd_keep(
+    x: Tensor, params: Sequence[Tensor], key: str, has_bias: Sequence[bool], engine: str, precision: str
+) -> tuple[Tensor, Tensor]:
+    """Return the output [N, C] of the field at x [N, D], and bytes that `field_bwd_kept` takes."""
+    return MODULES[engine].forward_keep(x, *unflatten(params, has_bias), _spec(key), precision=precision)
+
+
+@field_fwd_keep.register_fake
+def _(
+    x: Tensor, params: Sequence[Tensor], key: str, has_bias: Sequence[bool], engine: str, precision: str
+) -> tuple[Tensor, Tensor]:
+    weights = params[: len(has_bias)]
+    shapes = [(int(weight.shape[0]), int(weight.shape[1])) for weight in weights]
+    size = MODULES[engine].kept_bytes(x.shape[0], shapes, _spec(key), precision)
+    return x.new_empty(x.shape[0], weights[-1].shape[0]), x.new_empty(size, dtype=torch.uint8)
 
 
 @torch.library.custom_op("fastsnf::field_bwd", mutates_args=())
@@ -63,6 +108,7 @@ def field_bwd(
     key: str,
     has_bias: Sequence[bool],
     engine: str,
+    precision: str,
     need_x: bool,
     need_params: bool,
 ) -> list[Tensor]:
@@ -74,8 +120,9 @@ def field_bwd(
         d_out,
         need_x=need_x,
         need_params=need_params,
+        precision=precision,
     )
-    return [*([] if d_x is None else [d_x]), *d_weights, *[d for d in d_biases if d is not None]]
+    return _flat_gradients(d_x, d_weights, d_biases)
 
 
 @field_bwd.register_fake
@@ -86,6 +133,50 @@ def _(
     key: str,
     has_bias: Sequence[bool],
     engine: str,
+    precision: str,
+    need_x: bool,
+    need_params: bool,
+) -> list[Tensor]:
+    return _empty_like(x, params, need_x, need_params)
+
+
+@torch.library.custom_op("fastsnf::field_bwd_kept", mutates_args=())
+def field_bwd_kept(
+    x: Tensor,
+    params: Sequence[Tensor],
+    d_out: Tensor,
+    kept: Tensor,
+    key: str,
+    has_bias: Sequence[bool],
+    engine: str,
+    precision: str,
+    need_x: bool,
+    need_params: bool,
+) -> list[Tensor]:
+    """Return what `field_bwd` does, from the bytes that `field_fwd_keep` kept; they stay as they are."""
+    d_x, d_weights, d_biases = MODULES[engine].backward_kept(
+        x,
+        *unflatten(params, has_bias),
+        kept,
+        _spec(key),
+        d_out,
+        need_x=need_x,
+        need_params=need_params,
+        precision=precision,
+    )
+    return _flat_gradients(d_x, d_weights, d_biases)
+
+
+@field_bwd_kept.register_fake
+def _(
+    x: Tensor,
+    params: Sequence[Tensor],
+    d_out: Tensor,
+    kept: Tensor,
+    key: str,
+    has_bias: Sequence[bool],
+    engine: str,
+    precision: str,
     need_x: bool,
     need_params: bool,
 ) -> list[Tensor]:
@@ -101,12 +192,13 @@ def field_mse(
     key: str,
     has_bias: Sequence[bool],
     engine: str,
+    precision: str,
 ) -> list[Tensor]:
     """Return the weighted MSE, 0-d, followed by the gradients of the parameters."""
     loss, d_weights, d_biases = MODULES[engine].mse_value_and_grad(
-        x, target, *unflatten(params, has_bias), _spec(key), sample_weight
+        x, target, *unflatten(params, has_bias), _spec(key), sample_weight, precision=precision
     )
-    return [loss, *d_weights, *[d for d in d_biases if d is not None]]
+    return _flat_gradients(loss, d_weights, d_biases)
 
 
 @field_mse.register_fake
@@ -118,8 +210,15 @@ def _(
     key: str,
     has_bias: Sequence[bool],
     engine: str,
+    precision: str,
 ) -> list[Tensor]:
     return [x.new_empty(()), *_empty_like(x, params, False, True)]
+
+
+def _flat_gradients(
+    first: Tensor | None, d_weights: Sequence[Tensor], d_biases: Sequence[Tensor | None]
+) -> list[Tensor]:
+    return [*([] if first is None else [first]), *d_weights, *[d for d in d_biases if d is not None]]
 
 
 def _empty_like(x: Tensor, params: Sequence[Tensor], need_x: bool, need_params: bool) -> list[Tensor]:
@@ -129,21 +228,43 @@ def _empty_like(x: Tensor, params: Sequence[Tensor], need_x: bool, need_params: 
 
 
 def _save_fwd(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    x, params, ctx.key, ctx.has_bias, ctx.engine = inputs
+    x, params, *ctx.call = inputs
     ctx.save_for_backward(x, *params)
 
 
 def _fwd_backward(ctx: Any, d_out: Tensor) -> tuple[Any, ...]:
     x, *params = ctx.saved_tensors
-    need_x, need_params = ctx.needs_input_grad[0], any(ctx.needs_input_grad[1])
-    grads = field_bwd(x, params, d_out, ctx.key, ctx.has_bias, ctx.engine, need_x, need_params)
-    d_x = grads[0] if need_x else None
-    d_params = list(grads[int(need_x) :]) if need_params else [None] * len(params)
-    return d_x, d_params, None, None, None
+    needs = _needs(ctx)
+    return _by_input(field_bwd(x, params, d_out, *ctx.call, *needs), len(params), *needs)
+
+
+def _save_keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+    x, params, *ctx.call = inputs
+    ctx.set_materialize_grads(False)  # no zeros as large as the kept bytes for the gradient that they lack
+    ctx.save_for_backward(x, *params, output[1])
+
+
+def _keep_backward(ctx: Any, d_out: Tensor, _d_kept: None) -> tuple[Any, ...]:
+    x, *params, kept = ctx.saved_tensors
+    needs = _needs(ctx)
+    return _by_input(field_bwd_kept(x, params, d_out, kept, *ctx.call, *needs), len(params), *needs)
+
+
+def _needs(ctx: Any) -> tuple[bool, bool]:
+    """Return whether x and whether the parameters require grad."""
+    return ctx.needs_input_grad[0], any(ctx.needs_input_grad[1])
+
+
+def _by_input(grads: list[Tensor], count: int, need_x: bool, need_params: bool) -> tuple[Any, ...]:
+    """Return the gradient of each input of a forward operator with `count` parameters."""
+    d_params = list(grads[int(need_x) :]) if need_params else [None] * count
+    return grads[0] if need_x else None, d_params, None, None, None, None
 
 
 def _save_bwd(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
-    x, params, d_out, ctx.key, ctx.has_bias, _engine, ctx.need_x, ctx.need_params = inputs
+    x, params, d_out, *rest = inputs
+    ctx.extra = len(rest)
+    ctx.key, ctx.has_bias, _engine, _precision, ctx.need_x, ctx.need_params = rest[-6:]
     ctx.save_for_backward(x, *params, d_out)
 
 
@@ -160,8 +281,10 @@ def _bwd_backward(ctx: Any, t_grads: list[Tensor]) -> tuple[Any, ...]:
         d_params = [*d_weights, *[d for d in d_biases if d is not None]]
         grads = [*([d_x] if ctx.need_x else []), *(d_params if ctx.need_params else [])]
         second = torch.autograd.grad(grads, inputs, t_grads, create_graph=higher, allow_unused=True)
-    return second[0], list(second[1:-1]), second[-1], None, None, None, None, None
+    return second[0], list(second[1:-1]), second[-1], *[None] * ctx.extra
 
 
 field_fwd.register_autograd(_fwd_backward, setup_context=_save_fwd)
+field_fwd_keep.register_autograd(_keep_backward, setup_context=_save_keep)
 field_bwd.register_autograd(_bwd_backward, setup_context=_save_bwd)
+field_bwd_kept.register_autograd(_bwd_backward, setup_context=_save_bwd)

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
+from fastsnf import ops
 from fastsnf.errors import InputError
-
-_PRECISIONS: dict[str, dict[torch.dtype, str]] = {
-    "native": {torch.float32: "fp32"},
-    "reference": {torch.float32: "fp32", torch.float64: "fp64"},
-}
-"""What each engine computes in, by the field's dtype."""
+from fastsnf.nn import Field
 
 
 def resolve_device(name: str) -> torch.device:
@@ -30,16 +27,28 @@ def resolve_device(name: str) -> torch.device:
     return device
 
 
+def resolve_engine(field: Field, x: Tensor, precision: str) -> ops.Choice:
+    """Return the engine that computes `field` at points like x [B, D], and in which precision.
+
+    The engine is that of `fastsnf.use_engine`, the fastest that has the precision by default.
+
+    Raises:
+        EngineError: when none has it, or the one asked for cannot take the call, with every reason.
+    """
+    weights, _biases = field.layer_tensors()
+    return ops.choose(ops.AUTO, x, weights, field.spec, precision)
+
+
 def resolve_precision(precision: str, engine: str, dtype: torch.dtype) -> str:
     """Return the precision in which `engine` computes a field of `dtype`, as the summary names it.
 
     Raises:
         InputError: for one that the engine lacks.
     """
-    own = _PRECISIONS[engine][dtype]
-    if precision in ("auto", own):
-        return own
-    raise InputError(
-        f"expected precision auto or {own}; got {precision!r}: the {engine} engine computes a {dtype} field "
-        f"in {own} only; other precisions need a GPU engine, which this version does not have"
-    )
+    device = torch.device("cuda" if engine == "triton" else "cpu")
+    if why := ops.precision.reasons(precision, engine, device, dtype):
+        raise InputError(
+            f"expected another precision; got {precision!r}: the {engine} engine computes a {dtype} field "
+            f"otherwise, {why[0]}: use precision='auto'"
+        )
+    return ops.precision.resolve(precision, engine, device, dtype)
