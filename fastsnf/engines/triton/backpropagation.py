@@ -115,8 +115,16 @@ def _output(
             mse=end.mse,
             d_out=end.d_out,
         )
-    if gradients is not None and not (top == 0 and plan.layers[0].kind == "first"):
+    if gradients is not None and _sums_come_from_above(plan, top):
         gradients.add_bias(top, db)
+
+
+def _sums_come_from_above(plan: FieldPlan, l: int) -> bool:
+    """Whether the kernel that writes layer l's cotangent also sums its bias gradient, before rounding.
+
+    The first layer under others sums its own: it reads the cotangent anyway.
+    """
+    return plan.layers[l].kind != "first" or len(plan.layers) == 1
 
 
 def _weight_partials(plan: FieldPlan, l: int, d: Tensor, s_in: Tensor, splits: Splits) -> Tensor:
@@ -149,7 +157,7 @@ def _below(
 ) -> None:
     """Write the cotangent of layer l - 1 and add its bias gradient, which the first layer makes itself."""
     layer = plan.layers[l]
-    wanted = gradients is not None and plan.layers[l - 1].kind != "first"
+    wanted = gradients is not None and _sums_come_from_above(plan, l - 1)
     if layer.kind == "complex":
         blocks, size = complex_layers.complex_dx_blocks(d.shape[0], layer.act_in, packed, plan.precision)
     else:
@@ -182,7 +190,7 @@ def _coordinates(
         count = -(-x.shape[0] // splits.edge)
         partial = x.new_empty(count, layer.fan_out, layer.fan_in + 1)
         edges.first_dw(x, d, partial, splits.edge)
-        gradients.add_edge(0, partial)
+        gradients.add_edge(0, partial, bias=not _sums_come_from_above(plan, 0))
     elif gradients is not None:
         gradients.add_weight(0, _weight_partials(plan, 0, d, x, splits))
     if d_x is None:

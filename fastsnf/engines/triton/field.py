@@ -211,7 +211,7 @@ def backward(
         gradients.finish()
         return d_x, gradients
 
-    d_x, gradients = _within_memory(call.plan, x.shape[0], run)
+    d_x, gradients = _within_memory(call.plan, x.shape[0], run, kept=kept is not None)
     return d_x, *((gradients.d_weights, gradients.d_biases) if need_params else ([], []))
 
 
@@ -282,22 +282,23 @@ def _chunks(rows: int, splits: Splits) -> list[slice]:
     return [slice(start, min(start + splits.chunk, rows)) for start in range(0, rows, splits.chunk)]
 
 
-def _within_memory(plan: FieldPlan, rows: int, run: Callable[[Splits], Result]) -> Result:
+def _within_memory(
+    plan: FieldPlan, rows: int, run: Callable[[Splits], Result], *, kept: bool = False
+) -> Result:
     """Return ``run(splits)``, with chunks of half the rows as often as memory is too small."""
-    splits = _fitting.get((plan, rows)) or splits_of(plan, rows, processors())
+    key = (plan, rows, kept)
+    splits = _fitting.get(key) or splits_of(plan, rows, processors(), kept=kept)
     while True:
         try:
-            result = run(splits)
+            return run(splits)
         except torch.OutOfMemoryError:
             smaller = halved(splits)
             if smaller is None:
                 raise
-            splits = _fitting[plan, rows] = smaller
-        else:
-            return result
+            splits = _fitting[key] = smaller
 
 
-_fitting: dict[tuple[FieldPlan, int], Splits] = {}
+_fitting: dict[tuple[FieldPlan, int, bool], Splits] = {}
 """Chunks that had to be halved, so that the next step does not run into the same limit."""
 
 

@@ -1,7 +1,7 @@
 """What each layer of a field is to the engine, what is saved of it, and how rows are split and chunked.
 
-Sums over rows are taken in splits whose size depends on the number of all rows alone; chunks are whole
-splits. So results are bit for bit the same for every chunk size.
+Sums over rows are taken in splits whose size depends on the field and on the number of rows alone; chunks
+are whole splits. So results are bit for bit the same when memory asks for smaller chunks.
 """
 
 from __future__ import annotations
@@ -31,8 +31,12 @@ REDUCED_WEIGHTS = 8192
 ROW_UNIT = 128
 """Splits are multiples of this: a multiple of the rows of every tile whose rows are summed."""
 
-CHUNK_BYTES = 4 << 30
+CHUNK_BYTES = 1 << 30
 """Saved tensors of a chunk: more rows at once are not faster, and memory stays bounded."""
+
+LEAST_HALF = 32_768
+"""Rows from which on the backward pass from kept tensors takes half of all rows at a time: its cotangents have
+buffers of their own, which are then half as large."""
 
 CACHE_BYTES = 24 << 20
 """Two saved tensors of a chunk in inference, so that they stay in a GPU's second-level cache."""
@@ -175,19 +179,21 @@ class Splits(NamedTuple):
     chunk: int
 
 
-def splits_of(plan: FieldPlan, rows: int, processors: int) -> Splits:
+def splits_of(plan: FieldPlan, rows: int, processors: int, *, kept: bool = False) -> Splits:
     """Return the splits of `rows` rows on a GPU of `processors` multiprocessors.
 
-    There are about eight programs a multiprocessor at the edges, and two in a weight gradient of 128 x 128
-    tiles.
+    A chunk has about eight programs a multiprocessor at the edges, and two in a weight gradient of 128 x 128
+    tiles; `kept`: the saved tensors are there already.
     """
-    edge = _round_up(-(-rows // (8 * processors)), ROW_UNIT)
+    wanted = min(rows, max(1, CHUNK_BYTES // max(1, plan.saved_bytes)))
+    if kept and wanted > LEAST_HALF:
+        wanted = min(wanted, max(LEAST_HALF, -(-rows // 2)))
+    edge = _round_up(-(-wanted // (8 * processors)), ROW_UNIT)
     widest = max(layer.columns_out for layer in plan.layers)
     tiles = max(1, (widest // 128) ** 2)
-    wanted = max(1, -(-2 * processors // tiles))
-    product = edge * max(1, -(-rows // (wanted * edge)))
-    most = max(1, CHUNK_BYTES // max(1, plan.saved_bytes))
-    return Splits(edge, product, max(product, most // product * product))
+    programs = max(1, -(-2 * processors // tiles))
+    product = edge * max(1, -(-wanted // (programs * edge)))
+    return Splits(edge, product, _round_up(wanted, product))
 
 
 def halved(splits: Splits) -> Splits | None:

@@ -1,0 +1,112 @@
+"""Eager PyTorch in the engine's precisions: operands of every product rounded, everything else as it is.
+
+It is what `torch.backends.cuda.matmul.fp32_precision = "tf32"` computes, and its 16-bit counterpart with fp16
+operands forward and bf16 ones backward. Float64 stays exact, so that the same run gives the exact result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from fastsnf import reference
+from fastsnf.spec import FieldSpec
+from tests import cases
+from tests.judge import Result, Run
+
+Round = Callable[[Tensor], Tensor]
+
+
+def tf32(x: Tensor) -> Tensor:
+    """Return x rounded to 11 significant bits."""
+    bits = x.contiguous().view(torch.int32)
+    return ((bits + 0x1000) & -0x2000).view(torch.float32)
+
+
+ROUNDINGS: dict[str, tuple[Round, Round]] = {
+    "fp32": (lambda x: x, lambda x: x),
+    "tf32": (tf32, tf32),
+    "fast": (lambda x: x.half().float(), lambda x: x.bfloat16().float()),
+}
+"""How operands are rounded forward and backward."""
+
+
+class RoundedLinear(torch.autograd.Function):
+    """``h W^T`` whose three products take rounded operands."""
+
+    @staticmethod
+    def forward(ctx: Any, h: Tensor, weight: Tensor, precision: str) -> Tensor:
+        ctx.save_for_backward(h, weight)
+        ctx.precision = precision
+        round_operand = _rounding(precision, 0)
+        return functional.linear(round_operand(h), round_operand(weight))
+
+    @staticmethod
+    def backward(ctx: Any, d_u: Tensor) -> tuple[Tensor, Tensor, None]:
+        (h, weight), round_operand = ctx.saved_tensors, _rounding(ctx.precision, 1)
+        d_u, h, weight = round_operand(d_u), round_operand(h), round_operand(weight)
+        return d_u @ weight.conj(), d_u.T @ h.conj(), None
+
+
+def _rounding(precision: str, direction: int) -> Round:
+    one = ROUNDINGS[precision][direction]
+
+    def both(x: Tensor) -> Tensor:
+        if x.dtype not in (torch.float32, torch.complex64):
+            return x
+        return torch.complex(one(x.real), one(x.imag)) if x.is_complex() else one(x)
+
+    return both
+
+
+def forward(
+    x: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor | None], spec: FieldSpec, precision: str
+) -> Tensor:
+    """Return the field's output; its products take rounded operands where x is float32."""
+    h = x
+    for weight, bias, act in zip(weights, biases, spec.activations, strict=True):
+        u = RoundedLinear.apply(h.to(weight.dtype), weight, precision)
+        h = reference.activations.value(act, u if bias is None else u + bias)
+    return h.real if spec.is_complex else h
+
+
+def field_run(spec: FieldSpec, precision: str) -> Run:
+    """Return the run of (x, d_out) that gives out, d_x and the parameters' gradients by autograd."""
+
+    def run(rows: Sequence[Tensor], weights: list[Tensor], biases: list[Tensor | None]) -> Result:
+        x, d_out = rows
+        (x,), w, b = cases.leaves([x]), cases.leaves(weights), cases.leaves(biases)
+        out = forward(x, w, b, spec, precision)
+        given = [t for t in b if t is not None]
+        d_x, *rest = torch.autograd.grad(out, [x, *w, *given], d_out)
+        d_biases = iter(rest[len(w) :])
+        return Result(
+            [out.detach(), d_x], [], rest[: len(w)], [None if t is None else next(d_biases) for t in b]
+        )
+
+    return run
+
+
+def mse_run(spec: FieldSpec, precision: str) -> Run:
+    """Return the run of (x, target, sample_weight) that gives the weighted MSE and its gradients."""
+
+    def run(rows: Sequence[Tensor], weights: list[Tensor], biases: list[Tensor | None]) -> Result:
+        x, target, sample_weight = rows
+        w, b = cases.leaves(weights), cases.leaves(biases)
+        squared = torch.where(
+            sample_weight[:, None] != 0, forward(x, w, b, spec, precision) - target, 0.0
+        ).square()
+        total = sample_weight.sum()
+        norm = target.shape[1] * torch.where(total == 0, 1.0, total)
+        loss = (sample_weight[:, None] * squared).sum() / norm
+        given = [t for t in b if t is not None]
+        grads = torch.autograd.grad(loss, [*w, *given])
+        d_biases = iter(grads[len(w) :])
+        d_weights = list(grads[: len(w)])
+        return Result([loss.detach()], [], d_weights, [None if t is None else next(d_biases) for t in b])
+
+    return run
