@@ -8,7 +8,9 @@ one with a GPU runs. Needs a process in which Triton does not interpret.
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import io
 import multiprocessing
 import re
 import subprocess
@@ -20,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import triton
+from triton import knobs
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource, make_backend
 from triton.runtime.jit import create_function_from_signature
@@ -60,6 +63,7 @@ class Report:
         special: instructions of the special-function unit by name: SIN, COS, EX2, RCP, ..., and the
             conversions that share it: I2F, F2I, FRND.
         slow_sine: whether CUDA's sine with its slow path is in it.
+        serialized: whether `ptxas` says that every wgmma waits for the one before it.
         instructions: length of the machine code.
     """
 
@@ -81,6 +85,7 @@ class Report:
     mma: int
     special: dict[str, int]
     slow_sine: bool
+    serialized: bool
     instructions: int
 
     def to_dict(self) -> dict[str, Any]:
@@ -95,6 +100,8 @@ class Report:
             found.append(f"takes {self.shared} bytes of shared memory of {limit}")
         if self.slow_sine:
             found.append("holds CUDA's sine with its slow path; sine belongs to kernels/sine.py")
+        if self.serialized:
+            found.append("has wgmma instructions that wait for each other (ptxas: serialized)")
         if self.dots and not (self.wgmma or self.mma):
             found.append(f"has {self.dots} matrix products and no tensor-core instruction")
         elif self.dots and self.architecture == "sm_90" and (self.mma or not self.wgmma):
@@ -141,15 +148,19 @@ def compile_report(build: Build) -> Report:
         RuntimeError: the compiler failed; its message is the cause.
     """
     source = ASTSource(build.kernel, build.signature, build.constants, build.attributes)
-    try:
-        compiled = triton.compile(source, target=_target(build.architecture), options=build.options)
-    except Exception as error:
-        raise RuntimeError(f"{build.key}: does not compile: {type(error).__name__}: {error}") from error
-    return read(build, compiled)
+    said = io.StringIO()
+    with knobs.compilation.scope(), knobs.nvidia.scope(), contextlib.redirect_stdout(said):
+        knobs.compilation.always_compile = True  # what comes from the cache brings no log
+        knobs.nvidia.dump_ptxas_log = True
+        try:
+            compiled = triton.compile(source, target=_target(build.architecture), options=build.options)
+        except Exception as error:
+            raise RuntimeError(f"{build.key}: does not compile: {type(error).__name__}: {error}") from error
+    return read(build, compiled, said.getvalue())
 
 
-def read(build: Build, compiled: Any) -> Report:
-    """Return the report of a compiled kernel: Triton's ``CompiledKernel`` or anything with its `asm`."""
+def read(build: Build, compiled: Any, log: str) -> Report:
+    """Return the report of a compiled kernel, from its assembly and the log of `ptxas`."""
     usage, code = _inspect(compiled.asm["cubin"])
     resources = re.search(r"REG:(\d+) STACK:(\d+) SHARED:\d+ LOCAL:(\d+)", usage)
     if resources is None:
@@ -178,6 +189,7 @@ def read(build: Build, compiled: Any) -> Report:
         mma=_count(r"\b[HQ]MMA\b", code),
         special=dict(sorted(special.items())),
         slow_sine=REDUCTION_TABLE in compiled.asm["ptx"],
+        serialized="wgmma.mma_async instructions are serialized" in log,
         instructions=_count(r"\n\s+/\*[0-9a-f]{4,6}\*/", code),
     )
 
