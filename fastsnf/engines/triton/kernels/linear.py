@@ -11,7 +11,7 @@ import triton
 import triton.language as tl
 
 from fastsnf.engines.triton.kernels.activation import activate, decode, derivative, encode
-from fastsnf.engines.triton.kernels.operand import dot, operand, round_tf32, to_bf16
+from fastsnf.engines.triton.kernels.operand import dot, operand, round_tf32, split, to_bf16
 
 
 @triton.jit
@@ -66,6 +66,7 @@ def linear_fwd(
     w_at = weight + rn[None, :] * depth + rk[:, None]
     low_at = weight_low + rn[None, :] * depth + rk[:, None]
     acc = tl.zeros((ROWS, COLUMNS), dtype=tl.float32)
+    tl.assume(depth > 0)  # with a path around the loop ptxas makes every wgmma wait for the one before
     for k in range(0, depth, DEPTH):
         if EVEN_DEPTH:
             stored = tl.load(s_at, mask=row_mask, other=0)
@@ -190,6 +191,7 @@ def linear_dx(
     w_at = weight + rn[None, :] * depth + rk[:, None]
     low_at = weight_low + rn[None, :] * depth + rk[:, None]
     acc = tl.zeros((ROWS, COLUMNS), dtype=tl.float32)
+    tl.assume(depth > 0)
     for _ in range(0, depth, DEPTH):
         d_u = tl.load(d_at, mask=row_mask, other=0.0)
         w = load_weight(w_at, rn, columns, EVEN_COLUMNS)
@@ -294,6 +296,7 @@ def linear_dw(
         acc = tl.zeros((COLUMNS, ROWS), dtype=tl.float32)
     else:
         acc = tl.zeros((ROWS, COLUMNS), dtype=tl.float32)
+    tl.assume(end > first)
     for m in range(first, end, DEPTH):
         rm = m + tl.arange(0, DEPTH)
         mask = (rm < end)[:, None]
@@ -321,9 +324,7 @@ def linear_dw(
 def dot_of_rows(a, b, acc, PRECISION: tl.constexpr):
     """Return ``acc + a^T b`` for operands `a` [DEPTH, rows], `b` [DEPTH, columns]; in ``fp32`` both whole."""
     if PRECISION == "fp32":
-        high = round_tf32(b)
-        low = b - high
-        low = round_tf32(tl.where(low == low, low, 0.0))  # inf - inf: the product stays infinite
+        high, low = split(b)
         return dot(tl.trans(a), high, low, acc, PRECISION)
     else:
         return dot(tl.trans(a), b, b, acc, PRECISION)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from fastsnf.engines.triton.kernels.operand import round_tf32, to_bf16
+from fastsnf.engines.triton.kernels.operand import round_tf32, split, to_bf16
 
 
 @triton.jit
@@ -49,12 +49,12 @@ def pack_weight(
         tl.store(forward + at, w.to(tl.float16), mask=stored)
         tl.store(backward + turned_at, to_bf16(tl.trans(w)), mask=turned)
     else:
-        high = round_tf32(w)
+        high, low = round_tf32(w), w
+        if PRECISION == "fp32":
+            high, low = split(w)
         tl.store(forward + at, high, mask=stored)
         tl.store(backward + turned_at, tl.trans(high), mask=turned)
         if PRECISION == "fp32":
-            low = round_tf32(w - high)
-            low = tl.where(low == low, low, 0.0)  # inf - inf: the sum stays inf
             tl.store(forward_low + at, low, mask=stored)
             tl.store(backward_low + turned_at, tl.trans(low), mask=turned)
     if column_tile == 0:
