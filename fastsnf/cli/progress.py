@@ -182,5 +182,7 @@ def _passed_over(state: FitState) -> str:
     for engine, why in ops.explain(x, weights, biases, spec=state.field.spec):
         if engine == state.engine:
             break
+        if engine == "triton" and state.device == "cpu":
+            continue  # an engine of GPUs is no choice for a fit on the CPU; `fastsnf info` says what it lacks
         reasons.extend([f"{engine}: {'; '.join(why)}"] if why else [])
     return f" ({', '.join(reasons)})" if reasons else ""

@@ -45,13 +45,15 @@ class FitConfig:
 
     Where and how:
         device: ``auto`` (cuda when there is one) or a torch device.
-        precision: ``auto``, ``fp32``, ``tf32`` or ``fast``; an engine that lacks it refuses.
+        precision: ``fp32``, ``tf32`` or ``fast``, which an engine that lacks it refuses; ``auto`` is what the
+            engine has, and follows `torch.get_float32_matmul_precision` where it has several.
         engine: ``auto`` or an engine's name.
         holdout: train on every K-th point of each axis, K >= 2, and report ``psnr_holdout`` on the others.
         psnr: ``published`` adds the weight-scaling paper's own variant to the summary.
 
     What is recorded, in seconds unless said otherwise:
         log_every: a row of metrics every so many steps; default: at most one per 0.05 s, fewer on long runs.
+            On a GPU each row waits for the device; by default that is once in 16 steps.
         preview_every: seconds between previews; default: the first after about 2 s, then as often as costs at
             most 3 % of the time; 0: none.
         checkpoint_every: seconds between checkpoints of a run folder; 0: after every step.

@@ -10,30 +10,39 @@ from fastsnf.train.state import FitState
 
 
 def diverged(
-    state: FitState, batch: tuple[Tensor, Tensor, Tensor | None], lr: float, saved: str | None
+    state: FitState,
+    batch: tuple[Tensor, Tensor, Tensor | None],
+    lr: float,
+    saved: str | None,
+    *,
+    step: int,
+    finite: int,
 ) -> RunError:
     """Return the error for a loss that is not finite, naming the step, the likely cause and what to do.
 
     Args:
-        state: the fit, `state.step` updates done.
+        state: the fit.
         batch: (x, y, w) of the step.
         lr: its learning rate.
         saved: the last good checkpoint in words, or None.
+        step: the step, the first being 1.
+        finite: the last step whose loss is known to be finite; on a GPU not every loss is looked at.
     """
+    since = f" (it was finite at step {finite})" if finite < step - 1 else ""
     kept = f"; the last good checkpoint is {saved}" if saved else ""
     return RunError(
-        f"expected a finite loss; got NaN or infinity at step {state.step + 1}: "
-        f"{_cause(state, batch, lr)}{kept}"
+        f"expected a finite loss; got NaN or infinity at step {step}{since}: "
+        f"{_cause(state, batch, lr, step)}{kept}"
     )
 
 
-def _cause(state: FitState, batch: tuple[Tensor, Tensor, Tensor | None], lr: float) -> str:
+def _cause(state: FitState, batch: tuple[Tensor, Tensor, Tensor | None], lr: float, step: int) -> str:
     x, y, w = batch
     there = torch.ones(len(y), dtype=torch.bool, device=y.device) if w is None else w > 0
     if not (_finite(x) and _finite(y[there]) and (w is None or _finite(w))):
         return "the signal holds NaN or infinity: give those points weight 0"
     weights_finite = all(_finite(parameter) for parameter in state.field.parameters())
-    if state.step == 0:
+    if step == 1:
         if weights_finite:
             return "the loss itself is not finite for these weights: check the loss"
         return "the field's initial weights are not finite: initialize it again"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from fastsnf.nn import Field
 from fastsnf.signals.signal import Signal
 from fastsnf.train.losses import VALUES, to_values
 from fastsnf.train.metrics import SquaredError
+from fastsnf.train.storage import GridCoordinates, on_grid
 
 CHUNK_POINTS = 1 << 18
 """Points evaluated at once: bounds the memory on top of the result."""
@@ -45,16 +47,35 @@ def predict(
         stop: asked before each chunk; the result is None once it returns True.
     """
     parameter = next(field.parameters())
-    dtype = parameter.dtype.to_real()
-    values = torch.empty(signal.size, signal.out_features)
+    device = parameter.device
+    coordinates = _coordinates(signal, device, parameter.dtype.to_real())
+    values = _host_memory(signal.size, signal.out_features, device)
     with torch.no_grad():
         for start in range(0, signal.size, CHUNK_POINTS):
             if stop is not None and stop():
                 return None
             chunk = slice(start, min(start + CHUNK_POINTS, signal.size))
-            x = signal.batch(chunk)[0].to(device=parameter.device, dtype=dtype)
-            values[chunk] = to_values(values_at(field, x), outputs).to("cpu", torch.float32)
+            out = to_values(values_at(field, coordinates(chunk)), outputs).to(torch.float32)
+            values[chunk].copy_(out, non_blocking=True)
+    if device.type == "cuda":
+        torch.cuda.current_stream(device).synchronize()  # once, for all chunks
     return values
+
+
+def _coordinates(signal: Signal, device: torch.device, dtype: torch.dtype) -> Callable[[slice], Tensor]:
+    """Return what gives the coordinates [B, D] of a chunk: on a GPU they are computed there."""
+    grid = on_grid(signal) if device.type == "cuda" else None
+    if grid is not None:
+        return GridCoordinates(grid, None, device, dtype).at
+    return lambda chunk: signal.batch(chunk)[0].to(device=device, dtype=dtype)
+
+
+def _host_memory(rows: int, columns: int, device: torch.device) -> Tensor:
+    """Return memory [rows, columns] of the CPU; that of a GPU's results is pinned, where there is enough."""
+    if device.type == "cuda":
+        with contextlib.suppress(RuntimeError):
+            return torch.empty(rows, columns, pin_memory=True)
+    return torch.empty(rows, columns)
 
 
 def evaluate(

@@ -12,7 +12,7 @@ from fastsnf.train.callbacks import Callback
 from fastsnf.train.diverged import diverged
 from fastsnf.train.interrupt import Interrupt
 from fastsnf.train.optimizers import set_rates
-from fastsnf.train.pacing import Clock, LogPace, PreviewPace
+from fastsnf.train.pacing import Clock, LogPace, LookPace, PreviewPace
 from fastsnf.train.plan import Plan
 from fastsnf.train.recorder import Recorder
 from fastsnf.train.state import FitState
@@ -40,6 +40,10 @@ class Loop:
         every = state.config.preview_every if watched or recorder is not None else 0.0
         self._previews = PreviewPace(every, state.seconds)
         self._rows = LogPace(state.config.log_every)
+        self._looks = _look_pace(state, plan)
+        self._unseen: Tensor | None = None
+        self._rate = 0.0
+        self._finite = state.step
 
     def run(self) -> None:
         """Step until a stop rule is reached.
@@ -61,6 +65,7 @@ class Loop:
             done = self._plan.stop.reached(state.step, state.seconds)
             while not done and interrupt.signum is None:
                 done = self._advance()
+            self._look(state.step)
             if recorder is not None:
                 recorder.save(state)
                 if not done and interrupt.signum is not None:
@@ -71,24 +76,39 @@ class Loop:
         state, plan = self._state, self._plan
         progress = plan.stop.progress(state.step, self._clock.seconds)
         lr = set_rates(plan.step.optimizer, plan.rates, plan.schedule.multiplier(state.step, progress))
-        x, y, w = plan.points.batch(plan.sampler.indices(state.step))
-        loss = plan.step.gradients(x, y, w)
-        look = loss.device.type == "cpu" or state.step % READ_EVERY == 0
-        value = float(loss) if look else None
-        if value is not None and not math.isfinite(value):
-            saved = None if self._recorder is None else self._recorder.last_saved()
-            raise diverged(state, (x, y, w), lr, saved)
-        plan.step.optimizer.step()
+        self._rate, self._unseen = lr, plan.updates.gradients(plan.sampler.indices(state.step))
+        look = self._looks.due(state.step + 1)
+        if look:
+            self._look(state.step + 1)
+        plan.updates.update()
         state.step += 1
         state.points_seen = plan.sampler.points_seen(state.step)
         self._tell_time()
         done = state.stop_requested or plan.stop.reached(state.step, state.seconds)
         if look or done:
+            if not look:
+                self._look(state.step)
+                self._tell_time()
+            _, y, w = plan.updates.batch
             with self._clock.aside():
-                state.loss = float(loss) if value is None else value
                 done = self._after(y, w, lr, done)
             self._tell_time()
         return done or state.stop_requested
+
+    def _look(self, step: int) -> None:
+        """Read the loss of step number `step`, unless that is done; on a GPU this waits for it.
+
+        Raises:
+            RunError: when it is not finite.
+        """
+        if self._unseen is None:
+            return
+        loss, self._unseen = float(self._unseen), None
+        if not math.isfinite(loss):
+            saved = None if self._recorder is None else self._recorder.last_saved()
+            batch = self._plan.updates.batch
+            raise diverged(self._state, batch, self._rate, saved, step=step, finite=self._finite)
+        self._state.loss, self._finite = loss, step
 
     def _after(self, y: Tensor, w: Tensor | None, lr: float, done: bool) -> bool:
         """Do what is due after a step of targets y and weights w; return whether the fit is done."""
@@ -163,3 +183,14 @@ class Loop:
         state = self._state
         state.seconds = self._clock.seconds
         state.seconds_steps = self._clock.steps_of(state.seconds)
+
+
+def _look_pace(state: FitState, plan: Plan) -> LookPace:
+    """Return when the loss is looked at: wherever the step itself asks for a row, a target, a checkpoint."""
+    config = state.config
+    if state.device == "cpu" or config.checkpoint_every == 0:
+        return LookPace(1)
+    exact = [] if config.log_every is None else [config.log_every]
+    if config.target_psnr is not None:
+        exact.append(plan.sampler.steps_per_epoch)
+    return LookPace(READ_EVERY, exact)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 LOG_SECONDS = 0.05
 LOG_SHARE = 2000
@@ -44,6 +44,25 @@ class Clock:
             yield
         finally:
             self._aside += time.perf_counter() - before
+
+
+class LookPace:
+    """When the loop looks at the loss: at every step on the CPU, seldom on a GPU, where it has to wait.
+
+    Args:
+        every: steps between two looks, where nothing else needs one.
+        exact: numbers of which every multiple needs a look: steps at which something is due.
+    """
+
+    def __init__(self, every: int, exact: Sequence[int] = ()) -> None:
+        self._every = every
+        self._exact = tuple(exact)
+        self._first = True
+
+    def due(self, step: int) -> bool:
+        """Return whether the loss of step number `step` is looked at; the first one asked for always is."""
+        first, self._first = self._first, False
+        return first or step % self._every == 0 or any(step % number == 0 for number in self._exact)
 
 
 class LogPace:

@@ -8,16 +8,16 @@ from typing import Any
 
 from torch import Tensor
 
-from fastsnf import ops
 from fastsnf.errors import InputError
 from fastsnf.nn import Field
 from fastsnf.signals.signal import Signal
 from fastsnf.train.config import PUBLISHED, FitConfig
+from fastsnf.train.cuda_graphs import CudaGraphs
 from fastsnf.train.evaluate import Evaluation, evaluate, predict
 from fastsnf.train.identity import identity_of
 from fastsnf.train.losses import outputs_of
 from fastsnf.train.optimizers import base_rates, make_optimizer
-from fastsnf.train.placement import resolve_device, resolve_precision
+from fastsnf.train.placement import resolve_device, resolve_engine
 from fastsnf.train.points import Points, check_values, split
 from fastsnf.train.rebuild import describe_field
 from fastsnf.train.sampler import Sampler
@@ -25,6 +25,7 @@ from fastsnf.train.schedule import Schedule, parse_schedule
 from fastsnf.train.state import FitState
 from fastsnf.train.step import Step, trainable
 from fastsnf.train.stopping import StopRule
+from fastsnf.train.updates import RecordedUpdates, Updates, may_record
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,9 @@ class Plan:
         field, signal, config: what is fitted, to what, and how.
         train, held: masks [N] of the points that are trained on, and held out (`fastsnf.train.points.split`).
         points, sampler: the training points on the device, and which of them make a step.
-        step: an update; rates, schedule: its learning rates before the schedule, and their factor.
+        step: loss, gradients and optimizer; rates, schedule: its learning rates before the schedule, and
+            their factor.
+        updates: what the loop makes of points and step.
         stop: when the fit ends.
         place: engine, device and precision.
     """
@@ -48,6 +51,7 @@ class Plan:
     points: Points
     sampler: Sampler
     step: Step
+    updates: Updates
     rates: Sequence[float]
     schedule: Schedule
     stop: StopRule
@@ -103,11 +107,12 @@ def make_plan(field: Field, signal: Signal, config: FitConfig) -> Plan:
     train, held = split(signal, config.holdout)
     check_values(signal, train)
     points = Points(signal, train, device, dtype)
-    sampler = Sampler(points.count, config.points_per_step(points.count), config.seed, device=device)
-    weights, biases = field.layer_tensors()
-    engine = ops.chosen(points.batch(slice(0, 1))[0], weights, biases, spec=field.spec)
-    precision = resolve_precision(config.precision, engine, dtype)
-    step = Step(field, make_optimizer(config, parameters), config)
+    home = device if points.resident else "cpu"  # where the batches are gathered
+    sampler = Sampler(points.count, config.points_per_step(points.count), config.seed, device=home)
+    choice = resolve_engine(field, points.batch(slice(0, 1))[0], config.precision)
+    recorded = may_record(field, config, points, choice.engine, device)
+    step = Step(field, make_optimizer(config, parameters, recorded=recorded), config)
+    graphs = CudaGraphs(device) if recorded else None
     return Plan(
         field=field,
         signal=signal,
@@ -117,10 +122,11 @@ def make_plan(field: Field, signal: Signal, config: FitConfig) -> Plan:
         points=points,
         sampler=sampler,
         step=step,
-        rates=base_rates(step.optimizer),  # now, before a checkpoint brings those of its own step
+        updates=Updates(points, step) if graphs is None else RecordedUpdates(points, step, field, graphs),
+        rates=base_rates(config, step.optimizer),  # now, before a checkpoint brings those of its own step
         schedule=parse_schedule(config.schedule_text),
         stop=StopRule.of(config, sampler.steps_per_epoch),
-        place={"engine": engine, "device": str(device), "precision": precision},
+        place={"engine": choice.engine, "device": str(device), "precision": choice.precision},
     )
 
 

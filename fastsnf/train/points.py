@@ -7,40 +7,81 @@ from torch import Tensor
 
 from fastsnf.errors import InputError
 from fastsnf.signals.signal import CACHED_POINTS, Signal
+from fastsnf.train.storage import Column, GridCoordinates, Plain, compact, on_grid
+
+DEVICE_BYTES = 4 << 30
+"""Bytes that the values of a larger signal may take on a GPU, before they are read batch by batch."""
 
 
 class Points:
     """A subset of a signal's points, ready for training.
 
     Up to `CACHED_POINTS` the subset lies gathered on the device, so that a batch is one gather or a view;
-    larger signals are read batch by batch through `Signal.batch`.
+    larger signals are read batch by batch through `Signal.batch`. On a GPU values lie compact
+    (`fastsnf.train.storage`), also those of a larger signal on a grid, whose coordinates are then computed.
 
     Args:
         signal: what is fitted.
         mask: bool [N], or None for every point.
         device, dtype: of the batches, the field's.
+        packed: whether values lie compact; by default on a GPU, where memory counts and decoding is free.
+
+    Attributes:
+        count: the points of the subset.
+        resident: whether a batch needs nothing but the device: no copy, no wait.
     """
 
-    def __init__(self, signal: Signal, mask: Tensor | None, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(
+        self,
+        signal: Signal,
+        mask: Tensor | None,
+        device: torch.device,
+        dtype: torch.dtype,
+        *,
+        packed: bool | None = None,
+    ) -> None:
         self._signal = signal
         self._device, self._dtype = device, dtype
         self._subset = None if mask is None else mask.nonzero().squeeze(1)
         self.count = signal.size if self._subset is None else len(self._subset)
-        self._resident: tuple[Tensor, Tensor, Tensor | None] | None = None
+        packed = device.type == "cuda" if packed is None else packed
+        self._columns: tuple[Column, Column, Column | None] | None = None
         if signal.size <= CACHED_POINTS:
-            x, y, w = self._read(slice(0, self.count))
-            alike = w is None or bool((w == 1).all())
-            self._resident = (x.contiguous(), y.contiguous(), None if alike else w)
+            self._columns = self._gathered(packed)
+        elif packed and signal.size * 4 * signal.out_features <= DEVICE_BYTES:
+            self._columns = self._computed()
+
+    @property
+    def resident(self) -> bool:
+        """Whether batches are made on the device alone."""
+        return self._columns is not None
 
     def batch(self, index: Tensor | slice) -> tuple[Tensor, Tensor, Tensor | None]:
         """Return (x [B, D], y [B, C], w [B] or None) of the subset's points `index`."""
-        if self._resident is None:
+        if self._columns is None:
             return self._read(index)
-        x, y, w = self._resident
-        if isinstance(index, slice):
-            return x[index], y[index], None if w is None else w[index]
-        select = torch.index_select
-        return select(x, 0, index), select(y, 0, index), None if w is None else select(w, 0, index)
+        x, y, w = self._columns
+        return x.at(index), y.at(index), None if w is None else w.at(index)
+
+    def _gathered(self, packed: bool) -> tuple[Column, Column, Column | None]:
+        """Return the subset's columns, coordinates included."""
+        x, y, w = self._signal.batch(slice(0, self.count) if self._subset is None else self._subset)
+        values = compact(y, self._device, self._dtype) if packed else Plain(self._move(y).contiguous())
+        return Plain(self._move(x).contiguous()), values, self._weights(w)
+
+    def _computed(self) -> tuple[Column, Column, Column | None] | None:
+        """Return the subset's columns with coordinates computed from the index; None off a grid."""
+        grid, subset = on_grid(self._signal), self._subset
+        if grid is None:
+            return None
+        y, w = self._signal.values, self._signal.weights
+        if subset is not None:
+            y, w = y[subset], None if w is None else w[subset]
+        x = GridCoordinates(grid, subset, self._device, self._dtype)
+        return x, compact(y, self._device, self._dtype), self._weights(w)
+
+    def _weights(self, w: Tensor | None) -> Column | None:
+        return None if w is None or bool((w == 1).all()) else Plain(self._move(w).contiguous())
 
     def _read(self, index: Tensor | slice) -> tuple[Tensor, Tensor, Tensor | None]:
         if self._subset is not None:
@@ -48,10 +89,16 @@ class Points:
         elif isinstance(index, Tensor):
             index = index.to("cpu")
         x, y, w = self._signal.batch(index)
-        return self._move(x), self._move(y), None if w is None else self._move(w)
+        return self._send(x), self._send(y), None if w is None else self._send(w)
 
     def _move(self, tensor: Tensor) -> Tensor:
         return tensor.to(self._device, self._dtype)
+
+    def _send(self, tensor: Tensor) -> Tensor:
+        if self._device.type != "cuda":
+            return self._move(tensor)
+        # From pinned memory the copy does not hold up the host.
+        return tensor.pin_memory().to(self._device, non_blocking=True).to(self._dtype)
 
 
 def known(signal: Signal) -> Tensor | None:

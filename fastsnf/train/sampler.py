@@ -1,6 +1,8 @@
 """The stateless sampler: the batch of a step depends on (seed, step) alone, so that there is nothing to save.
 
-An epoch visits every point once, in a pseudo-random order drawn from (seed, epoch).
+An epoch visits every point once, in a pseudo-random order drawn from (seed, epoch). On a GPU that is the
+order of hashes of the points' numbers, the same on every GPU; on the CPU torch shuffles, which is faster
+there, so that the orders of a CPU and a GPU differ.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ class Sampler:
         seed: of the orders.
         device: where the indices live.
         group: see above; other values than the default serve tests.
+        hashed: whether orders are drawn on the device, by hashes; by default everywhere but on the CPU.
     """
 
     def __init__(
@@ -37,11 +40,13 @@ class Sampler:
         *,
         device: torch.device | str = "cpu",
         group: int = GROUP_POINTS,
+        hashed: bool | None = None,
     ) -> None:
         self.points = points
         self.batch = min(batch, points)
         self.seed = seed
         self.device = torch.device(device)
+        self._hashed = self.device.type != "cpu" if hashed is None else hashed
         self.groups = -(-points // group)
         self.steps_per_epoch = -(-points // self.batch)
         self._orders: dict[tuple[int, int], Tensor] = {}
@@ -79,13 +84,42 @@ class Sampler:
         if key not in self._orders:
             while len(self._orders) > 1:
                 self._orders.pop(next(iter(self._orders)))
-            order = self._permutation(size, "points", epoch, group)
+            if self._hashed:
+                order = hashed_order(size, self._seed("points", epoch, group), self.device)
+            else:
+                order = self._permutation(size, "points", epoch, group)
             if self.groups > 1:
                 order.mul_(self.groups).add_(group)
             self._orders[key] = order.to(self.device)
         return self._orders[key]
 
     def _permutation(self, size: int, *key: object) -> Tensor:
+        return torch.randperm(size, generator=torch.Generator().manual_seed(self._seed(*key)))
+
+    def _seed(self, *key: object) -> int:
+        """Return 64 bits, as a signed number, that depend on the seed and on `key`."""
         text = ":".join(map(str, (self.seed, *key)))
-        seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little", signed=True)
-        return torch.randperm(size, generator=torch.Generator().manual_seed(seed))
+        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little", signed=True)
+
+
+def hashed_order(size: int, seed: int, device: torch.device) -> Tensor:
+    """Return the numbers 0 .. size - 1 in the order of their hashes, int64 `[size]`, without waiting.
+
+    The hashes are consecutive outputs of SplitMix64 (Steele et al. 2014, "Fast splittable pseudorandom number
+    generators") from the state `seed`: a bijection of 64 bits, so that no two agree and the order is unique.
+    """
+    z = torch.arange(1, size + 1, device=device).mul_(_GOLDEN).add_(seed)
+    z = (z ^ _shifted(z, 30)).mul_(_FIRST)
+    z = (z ^ _shifted(z, 27)).mul_(_SECOND)
+    return torch.argsort(z ^ _shifted(z, 31))
+
+
+def _shifted(z: Tensor, bits: int) -> Tensor:
+    """Return z >> bits with zeros shifted in, as for an unsigned number."""
+    return (z >> bits) & ((1 << (64 - bits)) - 1)
+
+
+_GOLDEN, _FIRST, _SECOND = (
+    constant - (1 << 64) for constant in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
+)
+"""SplitMix64's constants as signed numbers; products wrap around."""

@@ -22,6 +22,7 @@ from fastsnf.errors import InputError
 from fastsnf.nn import Field
 from fastsnf.train import container
 from fastsnf.train.files import disk_errors, sweep, write_atomic
+from fastsnf.train.optimizers import load_state
 from fastsnf.train.rebuild import Checkpoint, restore, state_of
 from fastsnf.train.tree import flatten, unflatten
 from fastsnf.version import __version__
@@ -61,7 +62,7 @@ class Snapshot:
         model = _group(self.tensors, "model")
         try:
             field.load_state_dict(model)
-            optimizer.load_state_dict(unflatten(self.metadata["optimizer"], self.tensors))
+            load_state(optimizer, unflatten(self.metadata["optimizer"], self.tensors))
         except (KeyError, ValueError, RuntimeError) as error:
             raise InputError(f"cannot resume from {self.path}: {' '.join(str(error).split())}") from error
         torch.set_rng_state(self.tensors["rng.cpu"])

@@ -36,7 +36,7 @@ class Step:
         self._outputs = outputs_of(config.loss)
         self._out: Tensor | None = None
         self.optimizer = optimizer
-        self.single_pass = config.loss == "mse" and _is_plain(field)
+        self.single_pass = config.loss == "mse" and is_plain(field)
 
     def __call__(self, x: Tensor, y: Tensor, w: Tensor | None = None) -> Tensor:
         """Update the field once and return the loss before it (0-d); arguments as `gradients`."""
@@ -95,8 +95,8 @@ def trainable(field: Field) -> list[nn.Parameter]:
     return parameters
 
 
-def _is_plain(field: Field) -> bool:
-    """Whether the layers are all there is: one op computes the field, and nothing else sees it or its
+def is_plain(field: Field) -> bool:
+    """Return whether the layers are all there is: one op computes the field, and nothing else sees it or its
     gradients.
 
     That excludes a subclass with a forward of its own, hooks on the field or on a parameter, and a parameter

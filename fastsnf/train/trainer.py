@@ -18,6 +18,7 @@ from fastsnf.train.callbacks import Callback
 from fastsnf.train.config import FitConfig, make_config
 from fastsnf.train.identity import check_same
 from fastsnf.train.loop import Loop
+from fastsnf.train.memory import gpu_memory
 from fastsnf.train.plan import Plan, make_plan
 from fastsnf.train.recorder import Recorder
 from fastsnf.train.result import FitResult
@@ -39,6 +40,10 @@ def fit(
 ) -> FitResult:
     """Fit `field` to `signal` in place.
 
+    On a GPU the steps of a plain field run as a CUDA graph (`fastsnf.train.updates.may_record` says when),
+    the data stay there, and the host looks at the loss every `fastsnf.train.loop.READ_EVERY` steps, so that a
+    row of metrics, a checkpoint or the news of a loss that is not finite may come so many steps late.
+
     Args:
         field: [..., D] -> [..., C]; its weights are where the fit starts, so that a loaded field is a warm
             start. It is moved to the device of the configuration.
@@ -48,7 +53,8 @@ def fit(
             checkpoint before they stop the fit.
         callbacks: observers; without them nothing is printed.
         resume: go on from the newest checkpoint of `run`. The weights are then bit for bit those of a fit
-            that was never stopped, for the same number of threads. The settings must be the run's.
+            that was never stopped, for the same number of threads or on the same kind of GPU. The settings
+            must be the run's.
         record: JSON-able facts that ``config.toml`` keeps for the caller, in its table ``[command]``.
         options: fields of `FitConfig`, over those of `config`: ``fit(field, image, steps=500)``.
 
@@ -57,7 +63,8 @@ def fit(
 
     Raises:
         InputError: for settings, a field, a signal or a run folder that do not fit together.
-        RunError: when the loss turns NaN, or the disk is full or fails; earlier checkpoints stay.
+        RunError: when the loss turns NaN, the GPU's memory does not suffice, or the disk is full or fails;
+            earlier checkpoints stay.
         fastsnf.train.interrupt.Interrupted: after SIGINT or SIGTERM, with a checkpoint saved.
     """
     settings = make_config(config, options)
@@ -69,9 +76,15 @@ def fit(
     if resume and run is None:
         raise InputError("expected the run folder to resume; got resume=True without run")
     with contextlib.ExitStack() as stack:
+        stack.enter_context(gpu_memory())
         if settings.engine != "auto":
             stack.enter_context(ops.use_engine(settings.engine))
+        if settings.precision != "auto":
+            stack.enter_context(ops.use_precision(settings.precision))
         plan = make_plan(field, signal, settings)
+        if settings.precision == "auto" and plan.place["engine"] != "reference":
+            # What torch's setting means now holds to the end: a graph that was recorded keeps it anyway.
+            stack.enter_context(ops.use_precision(plan.place["precision"]))
         state, recorder = plan.start(), None
         if run is not None:
             description = plan.describe()

@@ -106,7 +106,8 @@ def test_info_names_each_engine_and_why_it_cannot_run(command):
     assert {"fastsnf", "versions", "devices", "threads", "engines"} <= set(facts)
     engines = {row["engine"]: row for row in facts["engines"]}
     assert engines["reference"]["available"]
-    assert engines["triton"]["reasons"]
+    assert engines["cuda"]["reasons"]
+    assert engines["triton"]["available"] == (not engines["triton"]["reasons"])
     assert facts["devices"][0]["device"] == "cpu"
     table = command("info")
     assert table.status == 0

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from fastsnf.train.pacing import Clock, LogPace, PreviewPace
+from fastsnf.train.pacing import Clock, LogPace, LookPace, PreviewPace
 
 
 @pytest.fixture
@@ -39,6 +39,16 @@ def test_rows_are_bounded_in_a_long_run():
     assert pace.due(3, 0.06)
     rows = sum(pace.due(step, 0.1 * step) for step in range(1, 1_000_000))  # 28 hours of 10 steps a second
     assert 5_000 < rows < 30_000
+
+
+def test_looks_are_rare_but_where_something_is_due():
+    assert all(LookPace(1).due(step) for step in range(5))
+    pace = LookPace(16)
+    assert [step for step in range(1, 50) if pace.due(step)] == [1, 16, 32, 48]
+    resumed = LookPace(16)
+    assert [step for step in range(20, 50) if resumed.due(step)] == [20, 32, 48]
+    exact = LookPace(16, [10, 12])
+    assert [step for step in range(1, 40) if exact.due(step)] == [1, 10, 12, 16, 20, 24, 30, 32, 36]
 
 
 def test_rows_every_so_many_steps():
