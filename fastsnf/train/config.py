@@ -41,7 +41,7 @@ class FitConfig:
             tensor`` with out and target [B, C] and weights [B] or None.
         batch_size: points a step; default 32,768, the whole signal when that is smaller; ``full`` takes it
             whole.
-        seed: of the batches. The field's weights are the caller's.
+        seed: of the batches, which on a GPU are others than on the CPU. The field's weights are the caller's.
 
     Where and how:
         device: ``auto`` (cuda when there is one) or a torch device.

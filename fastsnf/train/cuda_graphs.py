@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
@@ -44,11 +45,18 @@ class CudaGraphs:
             RuntimeError: when something in it cannot be recorded, for example waits for the device.
         """
         graph = torch.cuda.CUDAGraph()
+        cause: Exception | None = None
         try:
             with self._recording(graph):
-                result = work()
+                try:
+                    result = work()
+                except Exception as error:
+                    cause = error
+                    raise
         except BaseException:
             self._mend()
+            if cause is not None:  # the end of the recording raises an error of its own, which says less
+                raise cause from None
             raise
         return graph.replay, result
 
@@ -57,6 +65,7 @@ class CudaGraphs:
         # The outer context comes back from the stream where the end of a failed recording raises; other
         # threads of the caller may use the GPU meanwhile.
         with (
+            _no_collection(),
             torch.cuda.device(self._device),
             torch.cuda.stream(self._stream),
             torch.cuda.graph(graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"),
@@ -78,3 +87,15 @@ class CudaGraphs:
             counter = torch.zeros(1, device=self._device)
             with self._recording(torch.cuda.CUDAGraph()):
                 counter.add_(1)
+
+
+@contextlib.contextmanager
+def _no_collection() -> Iterator[None]:
+    """Keep the garbage collector from freeing what other fits left, graphs among it, during a recording."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
