@@ -37,18 +37,3 @@ def resolve_engine(field: Field, x: Tensor, precision: str) -> ops.Choice:
     """
     weights, _biases = field.layer_tensors()
     return ops.choose(ops.AUTO, x, weights, field.spec, precision)
-
-
-def resolve_precision(precision: str, engine: str, dtype: torch.dtype) -> str:
-    """Return the precision in which `engine` computes a field of `dtype`, as the summary names it.
-
-    Raises:
-        InputError: for one that the engine lacks.
-    """
-    device = torch.device("cuda" if engine == "triton" else "cpu")
-    if why := ops.precision.reasons(precision, engine, device, dtype):
-        raise InputError(
-            f"expected another precision; got {precision!r}: the {engine} engine computes a {dtype} field "
-            f"otherwise, {why[0]}: use precision='auto'"
-        )
-    return ops.precision.resolve(precision, engine, device, dtype)
