@@ -6,6 +6,7 @@ buffers. `first_below`: the layer below is the field's first, whose pre-activati
 
 from __future__ import annotations
 
+import functools
 from typing import Any, NamedTuple
 
 import torch
@@ -105,7 +106,7 @@ def complex_fwd(
             "outputs": 0 if out is None else out.shape[1],
             "out_stride_row": 0 if out is None else out.stride(0),
             "out_stride_column": 0 if out is None else out.stride(1),
-            **parameters(act_in),
+            "scalars": scalars(act_in, s_in.device),
         },
         {
             **_constants(tile, precision, first_below, packed.real_output),
@@ -161,7 +162,7 @@ def complex_dx(
             **_planes("low", packed.real.backward[-1], packed.imag.backward[-1]),
             "s_in": s_in,
             "d_in": d_in,
-            "db_partial": db_partial,
+            "db_partial": packed.real.bias if db_partial is None else db_partial,
             "rows": rows,
             "columns_in": columns_in,
             "columns_out": columns_out,
@@ -214,7 +215,7 @@ def complex_dw(
             "columns_in": columns_in,
             "columns_out": columns_out,
             "split_rows": split_rows,
-            **parameters(act_in),
+            "scalars": scalars(act_in, s_in.device),
         },
         {
             **_constants(tile, precision, first_below, real_output),
@@ -251,6 +252,12 @@ def fold_db(
             planes[1].zero_()
         return
     sum_partials(db_partial.view(len(db_partial), 2, -1), planes, accumulate=accumulate, group=group)
+
+
+@functools.lru_cache(maxsize=256)
+def scalars(act: Activation, device: torch.device) -> Tensor:
+    """Return omega, turn, turn_low and scale of `act` as fp32 [4] on `device`, for `kernels.gabor.spread`."""
+    return torch.tensor(list(parameters(act).values()), dtype=torch.float32, device=device)
 
 
 def _dx_tile(act_in: Activation, packed: PackedComplex, precision: str) -> Tile:

@@ -35,6 +35,23 @@ def hidden(s_in, plane, mask, omega, turn, turn_low, scale, FIRST_BELOW: tl.cons
 
 
 @triton.jit
+def spread(scalars, TENSORS: tl.constexpr):
+    """Return (omega, turn, turn_low, scale) of fp32 `scalars` [4]: as scalars or, TENSORS, as tensors [1, 1].
+
+    What Triton computes of loaded tensors alone it computes in the layout of the matrix unit's left operand;
+    with scalars in it, in the layout of its loads, from where it goes through shared memory. The first is
+    better but for a right operand, which every warp would compute for itself.
+    """
+    if TENSORS:
+        at = scalars + tl.arange(0, 1)
+        omega, turn = tl.load(at)[:, None], tl.load(at + 1)[:, None]
+        turn_low, scale = tl.load(at + 2)[:, None], tl.load(at + 3)[:, None]
+        return omega, turn, turn_low, scale
+    else:
+        return tl.load(scalars), tl.load(scalars + 1), tl.load(scalars + 2), tl.load(scalars + 3)
+
+
+@triton.jit
 def negated(x):
     """Return ``-x`` of an operand; of bf16 by its sign bit, for want of such arithmetic before sm_90."""
     if x.dtype == tl.bfloat16:
@@ -70,10 +87,7 @@ def complex_fwd(
     outputs,
     out_stride_row,
     out_stride_column,
-    omega,
-    turn,
-    turn_low,
-    scale,
+    scalars,
     PRECISION: tl.constexpr,
     TIER: tl.constexpr,
     FIRST_BELOW: tl.constexpr,
@@ -101,6 +115,7 @@ def complex_fwd(
     w_at = rn[None, :] * columns_in + rk[:, None]
     u_re = tl.zeros((ROWS, COLUMNS), dtype=tl.float32)
     u_im = tl.zeros((ROWS, COLUMNS), dtype=tl.float32)
+    omega, turn, turn_low, scale = spread(scalars, True)
     tl.assume(columns_in > 0)
     for _ in range(0, columns_in, DEPTH):
         h_re, h_im = hidden(s_at, columns_in, row_mask, omega, turn, turn_low, scale, FIRST_BELOW, TIER)
@@ -274,10 +289,7 @@ def complex_dw(
     split_rows,
     columns_in,
     columns_out,
-    omega,
-    turn,
-    turn_low,
-    scale,
+    scalars,
     PRECISION: tl.constexpr,
     TIER: tl.constexpr,
     FIRST_BELOW: tl.constexpr,
@@ -311,6 +323,7 @@ def complex_dw(
     else:
         w_re = tl.zeros((ROWS, COLUMNS), dtype=tl.float32)
         w_im = tl.zeros((ROWS, COLUMNS), dtype=tl.float32)
+    omega, turn, turn_low, scale = spread(scalars, TURNED)
     tl.assume(end > begin)
     for m in range(begin, end, DEPTH):
         rm = m + tl.arange(0, DEPTH)
