@@ -15,7 +15,7 @@ RESULTS ?= benchmarks/results
 PIP := "$(PY)" -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all check bench clean
+.PHONY: help install demo test test-all check bench gpu gpu-full clean
 
 help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
@@ -56,6 +56,13 @@ check: $(INSTALLED) ## check formatting, lint and types
 
 bench: $(INSTALLED) ## measure this machine beside eager PyTorch, tables into benchmarks/results
 	"$(PY)" -m benchmarks all --out "$(RESULTS)"
+
+# In place and without network: the machine's own Python has torch, triton and an NVIDIA GPU.
+gpu: ## test and measure the NVIDIA GPU of this machine in under 9 minutes, RESULTS=DIR
+	@TRITON_INTERPRET=0 "$(PYTHON)" -m benchmarks.gpu core --out "$(RESULTS)"
+
+gpu-full: ## measure every width, size, activation and precision on it, going on where it stopped
+	@TRITON_INTERPRET=0 "$(PYTHON)" -m benchmarks.gpu full --out "$(RESULTS)"
 
 clean: ## remove what was built; .venv and runs/ stay
 	rm -rf build dist fastsnf/_native*.so fastsnf/_native_not_built.txt .pytest_cache .mypy_cache .ruff_cache

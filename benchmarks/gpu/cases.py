@@ -1,0 +1,147 @@
+"""What is measured on a GPU and the floors it has to reach: the one table of both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from benchmarks.cases import SINE, Case
+from benchmarks.launches import OMEGA, SCALE
+from fastsnf.spec import ACTIVATIONS, make_activation
+
+EAGER_FP32, EAGER_TF32 = "eager-fp32", "eager-tf32"
+COMPILED_FP32, COMPILED_TF32 = "compile-fp32", "compile-tf32"
+AUTOTUNED_TF32 = "max-autotune-tf32"
+FP32, TF32, PHASES, FAST = "fp32", "tf32", "tf32-phase16", "fast"
+
+OURS = (FP32, TF32, PHASES, FAST)
+"""fastsnf's sides, by precision; `PHASES` saves 16-bit phases in tf32."""
+
+OTHERS = (EAGER_FP32, EAGER_TF32, COMPILED_FP32, COMPILED_TF32)
+
+CORE_WIDTHS, CORE_POINTS = (256, 512), (131_072, 1_048_576)
+FULL_WIDTHS, FULL_POINTS = (64, 128, 256, 512), (16_384, 131_072, 1_048_576, 8_388_608)
+ACTIVATION_WIDTH, ACTIVATION_POINTS = 256, 131_072
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of the records: `kind` is speed, fit, memory or quality; sides are measured in turn."""
+
+    kind: str
+    case: Case
+    sides: tuple[str, ...]
+    suffix: str = ""
+
+    @property
+    def key(self) -> str:
+        """What names the row in records."""
+        case = self.case
+        name = f"{self.kind}-{case.work}-{case.activation.name}-{case.width}-{case.points}"
+        return f"{name}-{self.suffix}" if self.suffix else name
+
+
+@dataclass(frozen=True)
+class Floor:
+    """The least ratio of medians, `against` over `side`, of a training step at a width."""
+
+    width: int
+    side: str
+    against: str
+    least: float
+
+
+FLOORS = (
+    Floor(256, TF32, EAGER_FP32, 4.0),
+    Floor(256, TF32, EAGER_TF32, 2.0),
+    Floor(256, TF32, COMPILED_TF32, 1.4),
+    Floor(512, TF32, EAGER_FP32, 6.0),
+    Floor(512, TF32, EAGER_TF32, 2.2),
+    Floor(512, TF32, COMPILED_TF32, 1.4),
+    Floor(256, FAST, EAGER_FP32, 8.0),
+    Floor(256, FAST, EAGER_TF32, 4.0),
+    Floor(256, FAST, COMPILED_TF32, 2.5),
+    Floor(256, FP32, EAGER_FP32, 2.0),
+    Floor(256, FP32, COMPILED_FP32, 1.5),
+)
+"""Training steps on an H200, sine; a side of fastsnf against another, by name."""
+
+RATES = {FAST: 1.0e9, TF32: 0.35e9}
+"""Points a second of inference at width 256, at least."""
+
+MEMORY = {FP32: 0.55, TF32: 0.55, PHASES: 0.28, FAST: 0.28}
+"""Memory of a training step above its inputs, over eager float32's, at most."""
+
+QUALITY = {TF32: 0.1, PHASES: 0.1, FAST: 0.3}
+"""dB below eager float32's PSNR at equal steps, at most."""
+
+QUALITY_CASE = Case("train", 256, 262_144)
+"""The photograph whose PSNR is compared: astronaut, gray, 512 x 512, full batch."""
+
+
+def speed(work: str, width: int, points: int, activation: str = "sine") -> Row:
+    """Return the row of a training step or an inference pass."""
+    act = SINE if activation == "sine" else make_activation(activation, omega=OMEGA, scale=SCALE)
+    ours = OURS if activation == "sine" and work == "train" else (FP32, TF32, FAST)
+    others = OTHERS if activation == "sine" else (EAGER_FP32, EAGER_TF32)
+    case = Case("train" if work == "train" else "infer", width, points, act)
+    return Row("speed", case, (*ours, *others))
+
+
+def fit(width: int, points: int) -> Row:
+    """Return the row of whole steps of `fastsnf.fit` beside a loop in eager PyTorch."""
+    return Row("fit", Case("train", width, points), (*OURS, EAGER_FP32, EAGER_TF32))
+
+
+def memory(width: int, points: int) -> Row:
+    """Return the row of the memory of a training step."""
+    return Row("memory", Case("train", width, points), (*OURS, EAGER_FP32, COMPILED_FP32))
+
+
+def core() -> Iterator[Row]:
+    """Yield the rows of `make gpu`, what decides first."""
+    for width in CORE_WIDTHS:
+        yield speed("train", width, CORE_POINTS[0])
+    yield speed("infer", 256, CORE_POINTS[1])
+    yield memory(256, CORE_POINTS[0])
+    yield Row("quality", QUALITY_CASE, (*OURS, EAGER_FP32))
+    for width in CORE_WIDTHS:
+        yield speed("train", width, CORE_POINTS[1])
+    yield fit(256, CORE_POINTS[0])
+    yield speed("infer", 512, CORE_POINTS[1])
+    for width in CORE_WIDTHS:
+        yield speed("infer", width, CORE_POINTS[0])
+    yield fit(512, CORE_POINTS[0])
+    for width in CORE_WIDTHS:
+        yield fit(width, CORE_POINTS[1])
+    yield memory(256, CORE_POINTS[1])
+    case = Case("train", 256, CORE_POINTS[0])
+    yield Row("speed", case, (TF32, FAST, EAGER_TF32, AUTOTUNED_TF32), "max-autotune")
+
+
+def full() -> Iterator[Row]:
+    """Yield the rows of `make gpu-full`: the core, then every width, size, activation and precision."""
+    done = set()
+    for row in (*core(), *_grid()):
+        if row.key not in done:
+            done.add(row.key)
+            yield row
+
+
+def _grid() -> Iterator[Row]:
+    for points in FULL_POINTS:
+        for width in FULL_WIDTHS:
+            yield speed("train", width, points)
+            yield speed("infer", width, points)
+    for activation in ACTIVATIONS:
+        if activation not in ("sine", "identity"):
+            yield speed("train", ACTIVATION_WIDTH, ACTIVATION_POINTS, activation)
+            yield speed("infer", ACTIVATION_WIDTH, ACTIVATION_POINTS, activation)
+    for width in FULL_WIDTHS:
+        for points in FULL_POINTS[:3]:
+            yield fit(width, points)
+        yield memory(width, FULL_POINTS[2])
+
+
+SUITES = {"core": core, "full": full}
+"""The rows of each suite, in the order they are measured."""
