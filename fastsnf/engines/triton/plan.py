@@ -35,8 +35,8 @@ CHUNK_BYTES = 1 << 30
 """Saved tensors of a chunk: more rows at once are not faster, and memory stays bounded."""
 
 LEAST_HALF = 32_768
-"""Rows from which on the backward pass from kept tensors takes half of all rows at a time: its cotangents have
-buffers of their own, which are then half as large."""
+"""Rows from which on the backward pass from kept tensors takes half of all rows at a time: its cotangents
+have buffers of their own, which are then half as large."""
 
 CACHE_BYTES = 24 << 20
 """Two saved tensors of a chunk in inference, so that they stay in a GPU's second-level cache."""
