@@ -15,6 +15,7 @@ from fastsnf.ops.dispatch import (
     use_engine,
 )
 from fastsnf.ops.field import activate, field, linear_act
+from fastsnf.ops.grid import field_on_grid
 from fastsnf.ops.mse import MseResult, mse_value_and_grad
 from fastsnf.ops.precision import use_precision
 
@@ -29,6 +30,7 @@ __all__ = [
     "engines_report",
     "explain",
     "field",
+    "field_on_grid",
     "linear_act",
     "mse_value_and_grad",
     "use_engine",

@@ -55,7 +55,7 @@ class Grid:
         return why
 
     def arguments(self) -> dict[str, int | float]:
-        """Return the kernels' arguments for `MOST_AXES` axes; those that the grid lacks have one point at 0."""
+        """Return the kernels' arguments for `MOST_AXES` axes, of one point at 0 where the grid has none."""
         values: dict[str, int | float] = {"begin": self.begin}
         for axis in range(MOST_AXES):
             size, low, high, step = self._axis(axis) if axis < self.axes else (1, 0.0, 0.0, 0.0)

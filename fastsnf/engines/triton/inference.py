@@ -17,11 +17,14 @@ from fastsnf.engines.triton.kernels.grid import grid_bits_kernel, grid_points_ke
 from fastsnf.engines.triton.kernels.network import network_fwd_kernel
 from fastsnf.engines.triton.launch import architecture, launch, triton_interprets
 from fastsnf.engines.triton.parameters import TIERS, parameters
-from fastsnf.engines.triton.plan import FMA_INPUTS, REDUCED_OUTPUTS
+from fastsnf.engines.triton.plan import REDUCED_OUTPUTS
 from fastsnf.spec import FieldSpec
 
 OP = "network_fwd"
 """The name of the file of tiles."""
+
+MOST_INPUTS = 4
+"""Coordinates up to which the first layer's weights fit the registers beside the activations."""
 
 LEAST_WIDTH = 32
 """Hidden layers are padded to a power of two, at least this."""
@@ -57,8 +60,8 @@ def fits(spec: FieldSpec, shapes: Sequence[tuple[int, ...]], precision: str) -> 
     names = sorted({act.name for act in spec.activations[1:-1]})
     if len(set(spec.activations[1:-1])) > 1:
         why.append(f"layers after the first differ in their activation ({', '.join(names)}), it takes one")
-    if inputs > FMA_INPUTS:
-        why.append(f"points have {inputs} coordinates, it takes at most {FMA_INPUTS}")
+    if inputs > MOST_INPUTS:
+        why.append(f"points have {inputs} coordinates, it takes at most {MOST_INPUTS}")
     if outputs > REDUCED_OUTPUTS:
         why.append(f"there are {outputs} outputs, it takes at most {REDUCED_OUTPUTS}")
     if network_width(max(features, widths[-1])) > most_width(precision):

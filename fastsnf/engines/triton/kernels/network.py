@@ -9,23 +9,51 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from fastsnf.engines.triton.kernels.activation import activate, encode
+from fastsnf.engines.triton.kernels.activation import activate, encode, sinc
 from fastsnf.engines.triton.kernels.grid import GRID_INTS, grid_coordinates, loaded_coordinates, store_bits
 from fastsnf.engines.triton.kernels.operand import dot, operand
-from fastsnf.engines.triton.kernels.sine import INTERPRETED
+from fastsnf.engines.triton.kernels.sine import INTERPRETED, exponential
+
+
+@triton.jit
+def unreduced_sine(x):
+    """Return ``sin(x)`` of the special-function unit as it is, with an error of 4e-8 |x| + 4e-7."""
+    if INTERPRETED:
+        return tl.sin(x)
+    else:
+        return tl.inline_asm_elementwise(
+            "sin.approx.f32 $0, $1;", "=f,f", [x], dtype=tl.float32, is_pure=True, pack=1
+        )
+
+
+@triton.jit
+def unreduced_cosine(x):
+    """Return ``cos(x)`` of the special-function unit as it is, with an error of 4e-8 |x| + 4e-7."""
+    if INTERPRETED:
+        return tl.cos(x)
+    else:
+        return tl.inline_asm_elementwise(
+            "cos.approx.f32 $0, $1;", "=f,f", [x], dtype=tl.float32, is_pure=True, pack=1
+        )
 
 
 @triton.jit
 def applied(u, act, ACT: tl.constexpr, TIER: tl.constexpr):
     """Return ``act(u)`` for u fp32 and act = (omega, turn, turn_low, scale).
 
-    TIER "accurate" leaves a sine's argument unreduced: the special-function unit errs by 4e-8 of it, less than
-    fp32's product with omega, and the reduction takes half of a layer's instructions.
+    TIER "accurate" leaves arguments unreduced: that errs by less than fp32's product of omega and u, and a
+    reduction would be half of a layer's instructions. No phase is saved here that would need it.
     """
-    if TIER == "accurate" and ACT == "sine" and not INTERPRETED:
-        return tl.inline_asm_elementwise(
-            "sin.approx.f32 $0, $1;", "=f,f", [u * act[0]], dtype=tl.float32, is_pure=True, pack=1
-        )
+    if TIER == "accurate" and ACT == "sine":
+        return unreduced_sine(u * act[0])
+    elif TIER == "accurate" and ACT == "sinc":
+        v = u * act[0]
+        return sinc(v, unreduced_sine(v))
+    elif TIER == "accurate" and ACT == "gabor-real":
+        v = u * act[3]
+        return unreduced_cosine(u * act[0]) * exponential(-v * v, TIER)
+    elif TIER == "accurate" and ACT == "finer":
+        return unreduced_sine(tl.fma(u, tl.abs(u), u) * act[0])
     else:
         s = encode(u, act[1], act[2], ACT, "float32")
         return activate(s, act[0], act[1], act[2], act[3], ACT, TIER)
@@ -75,7 +103,7 @@ def released(kept, PRECISION: tl.constexpr):
 
 @triton.jit
 def picked(condition, kept, other):
-    """Return tile `kept` where the run-time scalar `condition` holds, `other` elsewhere; fp16 two at a time."""
+    """Return tile `kept` if the run-time scalar `condition` holds, else `other`; fp16 two at a time."""
     if INTERPRETED or kept.dtype != tl.int16:
         return tl.where(condition, kept, other)
     else:
