@@ -1,4 +1,4 @@
-"""``fastsnf bench``: run the benchmarks of a checkout.
+"""``fastsnf bench``: run the benchmarks of a checkout, or search tiles for this machine's GPU.
 
 They are part of the repository and not of the package: they need the other side of the comparison, a quiet
 machine and a results folder.
@@ -16,7 +16,7 @@ from typing import Annotated
 import tyro
 
 import fastsnf
-from fastsnf.cli.options import choice, default
+from fastsnf.cli.options import choice, default, number
 from fastsnf.cli.parse import parse
 from fastsnf.errors import InputError
 
@@ -31,13 +31,33 @@ class BenchOptions:
     """What to measure: training steps, inference, or both."""
     json: Annotated[bool, default("")] = False
     """Print the records as JSON instead of tables."""
+    tune: Annotated[bool, default("")] = False
+    """Search the Triton engine's tiles on this machine's GPU instead, and write them into the checkout."""
+    time_limit: Annotated[float | None, number("S", above=0), default("")] = None
+    """With --tune: stop after S seconds; the next search goes on there."""
 
 
 def main(argv: Sequence[str]) -> int:
     """Run ``fastsnf bench`` and return the exit status of the runner."""
     options = parse(BenchOptions, argv, prog="fastsnf bench")
-    command = [sys.executable, "-m", "benchmarks", options.suite, *(["--json"] if options.json else [])]
-    return subprocess.run(command, cwd=checkout(), check=False).returncode
+    return subprocess.run([sys.executable, "-m", *module(options)], cwd=checkout(), check=False).returncode
+
+
+def module(options: BenchOptions) -> list[str]:
+    """Return the module of the checkout that does what was asked, with its arguments.
+
+    Raises:
+        InputError: for options that do not go together.
+    """
+    if not options.tune:
+        if options.time_limit is not None:
+            raise InputError("expected --tune beside --time-limit; got --time-limit alone; add --tune")
+        return ["benchmarks", options.suite, *(["--json"] if options.json else [])]
+    if options.json or options.suite != "all":
+        given = "--json" if options.json else options.suite
+        raise InputError(f"expected --tune alone or with --time-limit; got {given}; leave it out")
+    limit = [] if options.time_limit is None else ["--time-limit", str(options.time_limit)]
+    return ["benchmarks.tune", *limit]
 
 
 def checkout() -> Path:

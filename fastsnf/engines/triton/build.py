@@ -48,6 +48,16 @@ class Build:
     attributes: dict[tuple[int, ...], Any] = field(compare=False, repr=False)
     options: dict[str, Any] = field(compare=False, repr=False)
 
+    def named_constants(self) -> dict[str, Any]:
+        """Return the compile-time constants by name, as JSON can hold them."""
+        names = self.kernel.arg_names
+        return {
+            names[path[0]]: value
+            if value is None or isinstance(value, bool | int | float | str)
+            else str(value)
+            for path, value in self.constants.items()
+        }
+
 
 @dataclass(frozen=True)
 class Report:
@@ -155,7 +165,8 @@ def compile_report(build: Build) -> Report:
         try:
             compiled = triton.compile(source, target=_target(build.architecture), options=build.options)
         except Exception as error:
-            raise RuntimeError(f"{build.key}: does not compile: {type(error).__name__}: {error}") from error
+            name = f"{build.kernel.__name__} on {build.architecture}, {build.named_constants()}"
+            raise RuntimeError(f"{name}: does not compile: {type(error).__name__}: {error}") from error
     return read(build, compiled, said.getvalue())
 
 
@@ -169,13 +180,12 @@ def read(build: Build, compiled: Any, log: str) -> Report:
     for function, conversion in re.findall(r"\bMUFU\.(\w+)|\b(I2F|F2I|FRND)\b", code):
         name = function or conversion
         special[name] = special.get(name, 0) + 1
-    names = build.kernel.arg_names
     return Report(
         kernel=build.kernel.__name__,
         architecture=build.architecture,
         key=build.key,
         types={name: kind for name, kind in build.signature.items() if kind != "constexpr"},
-        constants={names[path[0]]: _plain(value) for path, value in build.constants.items()},
+        constants=build.named_constants(),
         warps=build.options["num_warps"],
         stages=build.options["num_stages"],
         registers=int(resources[1]),
@@ -247,8 +257,3 @@ def _inspect(binary: bytes) -> tuple[str, str]:
 
 def _count(pattern: str, text: str) -> int:
     return len(re.findall(pattern, text))
-
-
-def _plain(value: Any) -> Any:
-    """Return a constant as JSON can hold it."""
-    return value if value is None or isinstance(value, bool | int | float | str) else str(value)

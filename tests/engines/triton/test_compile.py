@@ -50,7 +50,7 @@ def launched_kernels() -> set[str]:
 
 
 def test_the_quick_set_builds_without_fault_or_spill(quick: Outcome) -> None:
-    assert verdict.judge(quick, SPILLS) == []
+    assert not (wrong := verdict.judge(quick, SPILLS)), "\n".join(wrong)
     assert quick.launched > len(quick.reports) > 0
 
 
@@ -82,8 +82,8 @@ def test_a_sine_on_load_is_one_instruction(quick: Outcome) -> None:
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_everything_builds_and_spills_only_where_listed(architecture: str) -> None:
     outcome = verdict.compiled(f"{CALLS}:full", architecture, WORKERS)
-    assert verdict.judge(outcome, SPILLS) == []
-    assert verdict.stale(outcome, SPILLS) == []
+    wrong = verdict.judge(outcome, SPILLS) + verdict.stale(outcome, SPILLS)
+    assert not wrong, "\n".join(wrong)
     assert launched_kernels() == verdict.kernels(outcome)
 
 
