@@ -11,7 +11,7 @@ import triton
 import triton.language as tl
 
 from fastsnf.engines.triton.kernels.activation import activate, decode, derivative, encode
-from fastsnf.engines.triton.kernels.operand import dot, operand, round_tf32, split, to_bf16
+from fastsnf.engines.triton.kernels.operand import dot, operand, round_tf32, to_bf16
 
 
 @triton.jit
@@ -296,21 +296,27 @@ def linear_dw(
         acc = tl.zeros((COLUMNS, ROWS), dtype=tl.float32)
     else:
         acc = tl.zeros((ROWS, COLUMNS), dtype=tl.float32)
+    rm = tl.arange(0, DEPTH)
+    row = (first + rm).to(tl.int64)[:, None]
+    d_at = d + row * columns + rn[None, :]
+    s_at = s_in + row * inputs + rk[None, :]
     tl.assume(end > first)
     for m in range(first, end, DEPTH):
-        rm = m + tl.arange(0, DEPTH)
-        mask = (rm < end)[:, None]
-        d_mask = mask if EVEN_COLUMNS else mask & (rn < columns)[None, :]
-        s_mask = mask if EVEN_INPUTS else mask & (rk < inputs)[None, :]
-        row = rm.to(tl.int64)[:, None]
-        d_u = tl.load(d + row * columns + rn[None, :], mask=d_mask, other=0.0)
-        stored = tl.load(s_in + row * inputs + rk[None, :], mask=s_mask, other=0)
+        mask = (rm < end - m)[:, None]
+        d_u = tl.load(d_at, mask=mask if EVEN_COLUMNS else mask & (rn < columns)[None, :], other=0.0)
+        stored = tl.load(s_at, mask=mask if EVEN_INPUTS else mask & (rk < inputs)[None, :], other=0)
         h = activate(decode(stored, FORMAT_IN), omega_in, turn_in, turn_low_in, scale_in, ACT_IN, TIER)
-        h = operand(h, PRECISION, True)
+        if PRECISION == "fast":
+            h = operand(h, PRECISION, True)
         if TURNED:
+            # An operand on the left is computed in the matrix unit's layout, loaded a few bytes at a time,
+            # unless a run-time number takes part: then it is loaded by rows and turned in shared memory.
+            h = tl.where(mask, h, 0.0)
             acc = dot_of_rows(h, d_u, acc, PRECISION)
         else:
             acc = dot_of_rows(d_u, h, acc, PRECISION)
+        d_at += DEPTH * columns
+        s_at += DEPTH * inputs
     base = dw_partial + split.to(tl.int64) * columns * inputs_padded
     if TURNED:
         at = rn[None, :] * inputs_padded + rk[:, None]
@@ -322,9 +328,44 @@ def linear_dw(
 
 @triton.jit
 def dot_of_rows(a, b, acc, PRECISION: tl.constexpr):
-    """Return ``acc + a^T b`` for operands `a` [DEPTH, rows], `b` [DEPTH, columns]; in ``fp32`` both whole."""
+    """Return ``acc + a^T b`` for `a` [DEPTH, rows] and `b` [DEPTH, columns].
+
+    They are operands in ``fast`` and whole fp32 elsewhere: there each is a sum of bf16 numbers, 16 bits in
+    two for tf32's 11, 24 bits in three in ``fp32``, at the cost of 1.5 and of three products in tf32. The sum
+    runs down the columns of both tiles, where the matrix unit reads 16-bit numbers alone; tf32 would have to
+    be turned on the way to shared memory, four bytes at a time. Infinity has the rest NaN, and so the sum.
+    """
     if PRECISION == "fp32":
-        high, low = split(b)
-        return dot(tl.trans(a), high, low, acc, PRECISION)
+        a_high, rest = split_bf16(a)
+        a_mid, rest = split_bf16(rest)
+        a_low = to_bf16(rest)
+        b_high, rest = split_bf16(b)
+        b_mid, rest = split_bf16(rest)
+        b_low = to_bf16(rest)
+        a_high, a_mid, a_low = tl.trans(a_high), tl.trans(a_mid), tl.trans(a_low)
+        part = tl.zeros(acc.shape, dtype=tl.float32)  # of its own for truncated sums, see `operand.dot`
+        part = dot(a_mid, b_mid, b_mid, part, "bf16")
+        part = dot(a_low, b_high, b_high, part, "bf16")
+        part = dot(a_high, b_low, b_low, part, "bf16")
+        part = dot(a_mid, b_high, b_high, part, "bf16")
+        part = dot(a_high, b_mid, b_mid, part, "bf16")
+        return acc + dot(a_high, b_high, b_high, part, "bf16")
+    elif PRECISION == "tf32":
+        a_high, rest = split_bf16(a)
+        a_low = to_bf16(rest)
+        b_high, rest = split_bf16(b)
+        b_low = to_bf16(rest)
+        acc = dot(tl.trans(a_low), b_high, b_high, acc, "bf16")
+        acc = dot(tl.trans(a_high), b_low, b_low, acc, "bf16")
+        return dot(tl.trans(a_high), b_high, b_high, acc, "bf16")
     else:
         return dot(tl.trans(a), b, b, acc, PRECISION)
+
+
+@triton.jit
+def split_bf16(x):
+    """Return the bf16 number nearest to fp32 x, and the rest in fp32."""
+    # In integers: a conversion of one number to bf16 is slow, that of pairs at the end is not.
+    bits = (x.to(tl.int32, bitcast=True) + 0x8000) & -0x10000
+    high = bits.to(tl.float32, bitcast=True)
+    return to_bf16(high), x - high
