@@ -251,7 +251,8 @@ def store_dx(
     rn = first + tl.arange(0, COLUMNS)
     width = columns if FIRST_BELOW else 2 * columns
     at = rm.to(tl.int64)[:, None] * width + rn[None, :]
-    sums = db_partial + row_tile.to(tl.int64) * width + rn
+    if HAS_SUMS:  # rows beyond the last add 0: their d is
+        sums = db_partial + row_tile.to(tl.int64) * width + rn
     mask = (rm < rows)[:, None]
     if not EVEN_COLUMNS:
         mask = mask & (rn < columns)[None, :]
@@ -265,7 +266,7 @@ def store_dx(
         if HAS_SUMS:
             tl.store(sums + columns, tl.sum(d_b, axis=0), mask=rn < columns)
     tl.store(d_in + at, cotangent(d_a, PRECISION), mask=mask)
-    if HAS_SUMS:  # rows beyond the last have d = 0
+    if HAS_SUMS:
         tl.store(sums, tl.sum(d_a, axis=0), mask=rn < columns)
 
 
