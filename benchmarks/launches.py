@@ -29,6 +29,9 @@ PRODUCTS = (
 )
 """The kernels whose products run on the matrix units; all others use the FMA pipes."""
 
+OVER_ROWS = ("linear_dw", "complex_dw")
+"""Those whose products sum over rows."""
+
 SPECIAL_VALUE = {
     "accurate": {"sine": 1, "gaussian": 1, "sinc": 2, "gabor": 3, "gabor-real": 2, "finer": 1, "tanh": 2},
     "exact": {"sinc": 1, "tanh": 1},

@@ -32,6 +32,9 @@ EAGER_STEP_BYTES = 72
 SPLIT_PRODUCTS = 3
 """Products on the matrix unit for one in `fp32`: 3xTF32."""
 
+SPLIT_ROW_PRODUCTS = {"fast": 1, "tf32": 3, "fp32": 6}
+"""16-bit products for one of a weight gradient: it sums over rows, where the unit reads 16 bits alone."""
+
 
 @dataclass(frozen=True)
 class Ceilings:
@@ -50,8 +53,10 @@ class Ceilings:
         clock = 989e12 / (132 * 4096)  # dense 16-bit FLOP a clock and multiprocessor: 4096
         return cls("H200 (datasheet)", 4.8e12, 989e12, 495e12, 67e12, 132 * 16 * clock)
 
-    def products(self, precision: str) -> float:
-        """Return the rate of useful FLOPs of matrix products in `precision`."""
+    def products(self, precision: str, *, over_rows: bool = False) -> float:
+        """Return the rate of useful FLOPs of products in `precision`; `over_rows`: of weight gradients."""
+        if over_rows:
+            return self.half / SPLIT_ROW_PRODUCTS[precision]
         return {"fast": self.half, "tf32": self.tf32, "fp32": self.tf32 / SPLIT_PRODUCTS}[precision]
 
 
@@ -87,9 +92,10 @@ def row_of(kernel: str, group: Sequence[Launch], precision: str, ceilings: Ceili
     read, written = sum(launch.bytes_read for launch in group), sum(launch.bytes_written for launch in group)
     special = sum(launches.special(launch) for launch in group)
     on_matrix_units = launches.has_products(group[0])
+    rate = ceilings.products(precision, over_rows=kernel in launches.OVER_ROWS)
     seconds = {
         "memory": (read + written) / ceilings.bandwidth,
-        "products": flops / ceilings.products(precision) if on_matrix_units else 0.0,
+        "products": flops / rate if on_matrix_units else 0.0,
         "fma": 0.0 if on_matrix_units else flops / ceilings.fma,
         "special": special / ceilings.special,
     }

@@ -220,7 +220,9 @@ def test_the_bound_is_the_slowest_resource() -> None:
 def test_fp32_products_are_three_tf32_ones() -> None:
     h200 = Ceilings.h200()
     assert h200.products("fp32") == h200.products("tf32") / 3
-    assert h200.products("fast") == 989e12
+    assert h200.products("fast") == h200.products("fast", over_rows=True) == 989e12
+    assert h200.products("tf32", over_rows=True) == 989e12 / 3
+    assert h200.products("fp32", over_rows=True) == 989e12 / 6
     assert h200.special == pytest.approx(3.86e12, rel=0.01)
 
 
