@@ -12,7 +12,7 @@ import triton.language as tl
 from fastsnf.engines.triton.kernels.activation import activate, encode, sinc
 from fastsnf.engines.triton.kernels.grid import GRID_INTS, grid_coordinates, loaded_coordinates, store_bits
 from fastsnf.engines.triton.kernels.operand import dot, operand
-from fastsnf.engines.triton.kernels.sine import INTERPRETED, exponential
+from fastsnf.engines.triton.kernels.sine import INTERPRETED
 
 
 @triton.jit
@@ -50,8 +50,8 @@ def applied(u, act, ACT: tl.constexpr, TIER: tl.constexpr):
         v = u * act[0]
         return sinc(v, unreduced_sine(v))
     elif TIER == "accurate" and ACT == "gabor-real":
-        v = u * act[3]
-        return unreduced_cosine(u * act[0]) * exponential(-v * v, TIER)
+        # exp(-(scale u)^2) in base 2: a register less than in two steps, where there is none to spare.
+        return unreduced_cosine(u * act[0]) * tl.exp2(u * u * (act[3] * act[3] * -1.4426950408889634))
     elif TIER == "accurate" and ACT == "finer":
         return unreduced_sine(tl.fma(u, tl.abs(u), u) * act[0])
     else:
