@@ -153,6 +153,12 @@ def activation_from_dict(data: dict[str, Any]) -> Activation:
     return cls(**values)
 
 
+def _json(activation: Activation) -> str:
+    # What json.dumps makes of to_dict(), in terms that torch.compile traces: layers make specs in calls.
+    numbers = [f', "{p.name}": {getattr(activation, p.name)!r}' for p in fields(activation)]
+    return f'{{"name": "{activation.name}"{"".join(numbers)}}}'
+
+
 @dataclass(frozen=True)
 class FieldSpec:
     """What a field computes, apart from its parameters: one activation per linear layer.
@@ -167,7 +173,7 @@ class FieldSpec:
     """The spec as a string, which custom operators take; `from_key` reads it back."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "key", json.dumps([act.to_dict() for act in self.activations]))
+        object.__setattr__(self, "key", f"[{', '.join([_json(act) for act in self.activations])}]")
         if not self.activations:
             raise InputError("expected at least one layer; got none")
         hidden = self.activations[:-1]

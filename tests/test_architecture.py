@@ -43,7 +43,12 @@ EXTRAS = ("PIL", "tyro", "rich", "matplotlib", "skimage", "triton")
 """What no name of the package needs before its use."""
 
 FILES = sorted(ROOT.rglob("*.py"))
-CONFIGS = [path for path in FILES if path.stem in ("config", "spec", "errors", "version")]
+CONFIGS = [
+    path
+    for path in FILES
+    if path.stem in ("config", "spec", "errors", "version") and "engines" not in path.parts
+]
+"""Descriptions and settings, which the command line reads before anything heavy."""
 
 
 def module_of(path: Path) -> str:
@@ -194,6 +199,7 @@ def test_public_names_are_listed() -> None:
         "save",
         "load",
         "use_engine",
+        "use_precision",
     }
     names |= {"Sine", "Gaussian", "Sinc", "Gabor", "RealGabor", "Finer", "ReLU", "Tanh", "explain"}
     names |= {"signals", "ops", "nn", "train", "spec", "__version__"}

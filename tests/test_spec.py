@@ -55,6 +55,8 @@ def test_field_round_trip(act: Activation) -> None:
     field = FieldSpec.mlp(act, 2)
     back = FieldSpec.from_dict(json.loads(json.dumps(field.to_dict())))
     assert (back, hash(back)) == (field, hash(field))
+    assert field.key == json.dumps([activation.to_dict() for activation in field.activations])
+    assert FieldSpec.from_key(field.key) == field
 
 
 def test_integers_are_the_same_key_as_floats() -> None:

@@ -88,7 +88,8 @@ def linear_act(
             )
         with own_precision(x):
             return reference.linear_act(x, weight, bias, activation)
-    return field(x, [weight], [bias], spec=FieldSpec((activation,)), engine=engine, precision=precision)
+    spec = FieldSpec((activation,))
+    return field(x, [weight], [bias], spec=spec, engine=engine, precision=precision)
 
 
 def activate(u: Tensor, *, activation: Activation) -> Tensor:

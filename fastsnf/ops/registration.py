@@ -244,8 +244,10 @@ def _save_keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor])
     ctx.save_for_backward(x, *params, output[1])
 
 
-def _keep_backward(ctx: Any, d_out: Tensor, _d_kept: None) -> tuple[Any, ...]:
+def _keep_backward(ctx: Any, d_out: Tensor | None, _d_kept: None) -> tuple[Any, ...]:
     x, *params, kept = ctx.saved_tensors
+    if d_out is None:
+        return _by_input([], len(params), False, False)
     needs = _needs(ctx)
     return _by_input(field_bwd_kept(x, params, d_out, kept, *ctx.call, *needs), len(params), *needs)
 

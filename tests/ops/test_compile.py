@@ -12,7 +12,7 @@ from fastsnf import ops, reference
 from fastsnf.spec import Activation, FieldSpec, Gabor, Sine
 from tests import cases
 from tests.engines.problems import Problem
-from tests.ops.engines import NATIVE
+from tests.ops.engines import EVERY_ENGINE, FUSED, NATIVE, every_engine_with
 from tests.ops.functions import as_leaves, field_of, present, small
 from tests.tolerances import FLOAT32, assert_close
 
@@ -33,11 +33,12 @@ def calls_of_engines(graphs: list[torch.fx.GraphModule]) -> set[str]:
     return {name.split(".")[1] for name in targets if name.startswith("fastsnf.")}
 
 
-@ACTS
-def test_one_graph_forward_and_backward(act: Activation) -> None:
+@every_engine_with("act", {"sine": Sine(3.0), "gabor": Gabor(2.0, 1.0)}, interpreted=("sine",))
+def test_one_graph_forward_and_backward(act: Activation, engine: str) -> None:
     case = small(act, torch.float32, 9)
     results = []
-    for function in (torch.compile(field_of(case), fullgraph=True, backend="aot_eager"), field_of(case)):
+    eager = field_of(case, engine)
+    for function in (torch.compile(eager, fullgraph=True, backend="aot_eager"), eager):
         inputs = as_leaves(present(case))
         out = function(*inputs)
         results.append([out.detach(), *torch.autograd.grad(out, inputs, case.d_out)])
@@ -63,9 +64,10 @@ def test_the_graph_calls_the_engine() -> None:
     assert calls_of_engines(graphs) == set()
 
 
-def test_changing_numbers_of_points() -> None:
+@EVERY_ENGINE
+def test_changing_numbers_of_points(engine: str) -> None:
     case = small(Sine(3.0), torch.float32, 9)
-    compiled = torch.compile(field_of(case), fullgraph=True, backend="aot_eager", dynamic=True)
+    compiled = torch.compile(field_of(case, engine), fullgraph=True, backend="aot_eager", dynamic=True)
     for points in (9, 5, 64, 2):
         x = cases.random_points(points, 2)
         inputs = as_leaves([x, *present(case)[1:]])
@@ -89,6 +91,23 @@ def test_mse_in_one_graph(act: Activation) -> None:
     compiled = torch.compile(step, fullgraph=True, backend="aot_eager")
     for found, expected in zip(compiled(*given), step(*given), strict=True):
         assert_close(found, expected, TOLERANCE)
+
+
+@FUSED
+def test_a_layer_on_a_named_engine_in_one_graph(engine: str) -> None:
+    case, graphs = small(Sine(3.0), torch.float32, 9), []
+
+    def layer(x: Tensor, weight: Tensor) -> Tensor:
+        return ops.linear_act(x, weight, None, activation=Sine(3.0), engine=engine)
+
+    def backend(graph: torch.fx.GraphModule, _inputs: list[Tensor]) -> torch.fx.GraphModule:
+        graphs.append(graph)
+        return graph
+
+    compiled = torch.compile(layer, fullgraph=True, backend=backend)
+    found = compiled(case.x, case.weights[0])
+    assert calls_of_engines(graphs) == {"field_fwd"}
+    assert_close(found, reference.linear_act(case.x, case.weights[0], None, Sine(3.0)), TOLERANCE)
 
 
 @ACTS

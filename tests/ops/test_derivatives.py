@@ -13,7 +13,7 @@ from fastsnf.spec import Activation, FieldSpec, Finer, ReLU, Sine
 from tests import cases
 from tests.engines.problems import Problem, problem, until_one_passes
 from tests.judge import Result, Run, judge
-from tests.ops.engines import NATIVE
+from tests.ops.engines import FUSED, NATIVE, every_engine_with
 from tests.ops.functions import GENTLE, as_leaves, field_of, present, small
 from tests.tolerances import FLOAT64, assert_close
 
@@ -117,19 +117,21 @@ def test_second_order_of_drawn_shapes() -> None:
         )
 
 
-@NATIVE
-@pytest.mark.parametrize("wanted", [["x"], ["w"], ["b"], ["x", "w"], ["w", "b"], ["x", "b"]], ids="+".join)
+PARTS = {"+".join(parts): parts for parts in (["x"], ["w"], ["b"], ["x", "w"], ["w", "b"], ["x", "b"])}
+
+
+@every_engine_with("wanted", PARTS, interpreted=("x", "b", "x+w"))
 @pytest.mark.parametrize("act", [Sine(3.0), cases.ACTIVATIONS[3]], ids=cases.name)
-def test_any_part_may_require_grad(act: Activation, wanted: list[str]) -> None:
+def test_any_part_may_require_grad(act: Activation, wanted: list[str], engine: str) -> None:
     """First and second derivatives of a field of which only some tensors take part."""
     case, results = small(act, torch.float32, 20), []
-    for engine in ("native", "reference"):
+    for taken in (engine, "reference"):
         x, w = case.x.clone(), [t.clone() for t in case.weights]
         b = [None if t is None else t.clone() for t in case.biases]
         inputs = [t for part, ts in (("x", [x]), ("w", [w[1]]), ("b", [b[2]])) if part in wanted for t in ts]
         for tensor in inputs:
             tensor.requires_grad_()
-        out = ops.field(x, w, b, spec=case.spec, engine=engine)
+        out = ops.field(x, w, b, spec=case.spec, engine=taken)
         first = torch.autograd.grad(random_sum([out], 0) ** 2, inputs, create_graph=True)
         second = torch.autograd.grad(random_sum(first, 1), inputs, materialize_grads=True)
         results.append([*first, *second])
@@ -162,26 +164,26 @@ def test_finer_agrees_with_the_authors_code() -> None:
         assert_close(found, expected, FLOAT64)
 
 
-@NATIVE
-def test_gradients_accumulate() -> None:
+@FUSED
+def test_gradients_accumulate(engine: str) -> None:
     case = small(Sine(3.0), torch.float32, 20)
     inputs = as_leaves(present(case))
-    field_of(case, "native")(*inputs).sum().backward()
+    field_of(case, engine)(*inputs).sum().backward()
     once = [tensor.grad.clone() for tensor in inputs if tensor.grad is not None]
-    field_of(case, "native")(*inputs).sum().backward()
+    field_of(case, engine)(*inputs).sum().backward()
     assert len(once) == len(inputs)
     for tensor, before in zip(inputs, once, strict=True):
         assert torch.equal(tensor.grad, 2.0 * before)
 
 
-@NATIVE
-def test_a_shared_weight_adds_up() -> None:
+@FUSED
+def test_a_shared_weight_adds_up(engine: str) -> None:
     """One tensor as the weight of two layers gets both gradients."""
     spec = FieldSpec((Sine(3.0), Sine(3.0), ReLU()))
     case = problem(spec, [3, 3, 3, 3], 20, bias=False)
     grads = []
-    for engine in ("native", "reference"):
+    for taken in (engine, "reference"):
         weight = case.weights[0].clone().requires_grad_()
-        ops.field(case.x, [weight] * 3, [None] * 3, spec=spec, engine=engine).sum().backward()
+        ops.field(case.x, [weight] * 3, [None] * 3, spec=spec, engine=taken).sum().backward()
         grads.append(weight.grad)
     assert_close(grads[0], grads[1], 1e-5)

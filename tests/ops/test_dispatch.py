@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 import pytest
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
 from fastsnf import ops, reference
+from fastsnf.engines import triton
 from fastsnf.errors import EngineError, InputError
 from fastsnf.spec import FieldSpec, Sine
 from tests import cases
-from tests.ops.engines import NATIVE
+from tests.ops.engines import INTERPRETED, NATIVE, TRITON
 
 SPEC = FieldSpec.mlp(Sine(30.0), 0)
 
@@ -31,7 +34,7 @@ def reasons(x: Tensor, weights: list[Tensor], biases: list[Tensor | None]) -> di
 
 
 def test_names() -> None:
-    assert ops.engine_names() == ("auto", "native", "reference", "triton", "cuda")
+    assert ops.engine_names() == ("auto", "triton", "native", "reference", "cuda")
 
 
 @NATIVE
@@ -61,7 +64,7 @@ def test_an_explicit_engine_raises_with_every_reason() -> None:
     ].split("; ")
 
 
-@pytest.mark.parametrize("engine", ["triton", "cuda"])
+@pytest.mark.parametrize("engine", ["cuda"])
 def test_engines_of_other_versions_say_so(engine: str) -> None:
     x, weights, biases = field()
     with pytest.raises(EngineError, match=f"engine '{engine}' cannot take this call: this version has no"):
@@ -77,7 +80,7 @@ def test_engines_of_other_versions_say_so(engine: str) -> None:
     ("name", "nearest"), [("nativ", "native"), ("refrence", "reference"), ("Cuda", "cuda"), ("auot", "auto")]
 )
 def test_an_unknown_engine_names_the_nearest(name: str, nearest: str) -> None:
-    names = "auto, native, reference, triton, cuda"
+    names = "auto, triton, native, reference, cuda"
     expected = f"expected the engine to be one of {names}; got '{name}', did you mean '{nearest}'"
     for call in (
         lambda: ops.field(*field(), spec=SPEC, engine=name),
@@ -116,7 +119,7 @@ def test_use_engine_ends_with_an_exception() -> None:
 
 
 def test_the_blocks_engine_must_take_the_call() -> None:
-    with ops.use_engine("triton"), pytest.raises(EngineError, match="this version has no Triton engine"):
+    with ops.use_engine("cuda"), pytest.raises(EngineError, match="this version has no CUDA engine"):
         ops.field(*field(), spec=SPEC)
 
 
@@ -130,13 +133,15 @@ def test_use_engine_holds_in_every_thread() -> None:
     assert found == ["reference"]
 
 
-@NATIVE
-def test_a_transform_is_a_reason() -> None:
+@pytest.mark.parametrize(
+    "engine", [pytest.param("native", marks=NATIVE), pytest.param("triton", marks=TRITON)]
+)
+def test_a_transform_is_a_reason(engine: str) -> None:
     x, weights, biases = field()
     seen = []
 
     def inside(point: Tensor) -> Tensor:
-        seen.append(reasons(point, weights, biases)["native"])
+        seen.append(reasons(point, weights, biases)[engine])
         return point
 
     torch.func.vmap(inside)(x)
@@ -144,11 +149,93 @@ def test_a_transform_is_a_reason() -> None:
     assert "torch.func transforms" in seen[0][0]
 
 
+@TRITON
+def test_the_interpreter_is_taken_by_name_alone() -> None:
+    passed_by = "auto passes the interpreter by, engine='triton' takes it"
+    assert reasons(*field())["triton"] == [passed_by]
+    assert ops.chosen(*field(), spec=SPEC) != "triton"
+    assert ops.chosen(*field(), spec=SPEC, engine="triton") == "triton"
+    with ops.use_engine("triton"):
+        assert ops.chosen(*field(), spec=SPEC) == "triton"
+    row = ops.engines_report()[0]
+    assert (row["engine"], row["available"]) == ("triton", True)
+    assert row["detail"].startswith("interpreted on the CPU (TRITON_INTERPRET=1), triton ")
+    assert row["detail"].endswith(f", precision fp32; {passed_by}")
+
+
+@TRITON
+def test_the_triton_engine_says_every_reason() -> None:
+    with pytest.raises(EngineError) as raised:
+        ops.field(*field(torch.float64, width=5000), spec=SPEC, engine="triton")
+    assert "tensors are torch.float64, it takes torch.float32" in str(raised.value)
+    assert "a layer has 5000 inputs or outputs, it takes at most 4096" in str(raised.value)
+    x, weights, biases = field()
+    meta = [w.to("meta") for w in weights], [b.to("meta") for b in biases if b is not None]
+    with pytest.raises(EngineError, match="tensors are on meta"):
+        ops.field(x.to("meta"), *meta, spec=SPEC, engine="triton")
+
+
+@pytest.fixture
+def on_gpu(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, list[str]]]:
+    """Return a function that asks for a field on a GPU of some compute capability, which is not there."""
+    monkeypatch.setenv("TRITON_INTERPRET", "0")
+    monkeypatch.setattr(torch.version, "hip", None)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+
+    def ask(gpu_failure: str = "", *, broken: str = "") -> dict[str, list[str]]:
+        monkeypatch.setattr("fastsnf.engines.triton.availability._gpu_failure", lambda _index: gpu_failure)
+        monkeypatch.setattr("fastsnf.engines.triton.availability._import_failure", lambda: broken)
+        with FakeTensorMode() as mode:
+            x, *weights = (
+                FakeTensor(mode, torch.empty(size, device="meta"), torch.device("cuda:0"))
+                for size in ((5, 2), (8, 2), (3, 8))
+            )
+            found = dict(ops.explain(x, weights, [None, None], spec=SPEC))
+            found["chosen"] = [ops.chosen(x, weights, [None, None], spec=SPEC)]
+            return found
+
+    return ask
+
+
+def test_on_a_gpu_auto_takes_triton(on_gpu: Callable[..., dict[str, list[str]]]) -> None:
+    found = on_gpu()
+    assert found["chosen"] == ["triton"]
+    assert found["triton"] == []
+    assert found["native"] == ["tensors are on cuda, it runs on the CPU"]
+
+
+def test_where_triton_cannot_run_a_gpu_takes_the_reference(
+    on_gpu: Callable[..., dict[str, list[str]]],
+) -> None:
+    for reason in (
+        "the GPU has compute capability 7.5, it takes 8.0 or newer",
+        "Triton cannot run a kernel here",
+    ):
+        found = on_gpu(reason)
+        assert found["chosen"] == ["reference"]
+        assert found["triton"] == [reason]
+    found = on_gpu(broken="triton cannot be imported (ImportError: no libtriton); pip install triton")
+    assert found["chosen"] == ["reference"]
+    assert found["triton"][0].startswith("triton cannot be imported")
+    assert ops.engines_report()[0]["reasons"] == found["triton"]
+
+
+def test_without_a_gpu_triton_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRITON_INTERPRET", "0")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    row = ops.engines_report()[0]
+    assert (row["engine"], row["available"], row["detail"]) == ("triton", False, "")
+    assert row["reasons"] == [triton.missing()]
+    assert row["reasons"][0]
+    assert ops.chosen(*field(), spec=SPEC) in ("native", "reference")
+
+
 def test_the_report_of_this_machine() -> None:
     rows = {row["engine"]: row for row in ops.engines_report()}
-    assert list(rows) == ["native", "reference", "triton", "cuda"]
+    assert list(rows) == ["triton", "native", "reference", "cuda"]
     assert rows["reference"]["available"]
     assert torch.__version__ in rows["reference"]["detail"]
+    assert not INTERPRETED or rows["triton"]["available"]
     assert all(row["available"] == (row["reasons"] == []) for row in rows.values())
     if rows["native"]["available"]:
         assert f"{torch.get_num_threads()} threads" in rows["native"]["detail"]

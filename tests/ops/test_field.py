@@ -10,8 +10,8 @@ from fastsnf import ops, reference
 from fastsnf.errors import InputError
 from fastsnf.spec import Activation, FieldSpec, Gabor, Identity, Sine
 from tests import cases
-from tests.engines.problems import EVERY_SPEC, problem
-from tests.ops.engines import EVERY_ENGINE, NATIVE
+from tests.engines.problems import SPECS, problem
+from tests.ops.engines import EVERY_ENGINE, NATIVE, every_engine_with
 from tests.ops.functions import as_leaves, field_of, present, small
 from tests.tolerances import FLOAT32, FLOAT64, assert_close
 
@@ -32,8 +32,7 @@ def test_any_leading_dimensions(shape: tuple[int, ...], engine: str) -> None:
     assert_close(d_x, reference.vjp(x, *case[2:4], case.spec, torch.ones_like(out))[0], TOLERANCE)
 
 
-@EVERY_ENGINE
-@EVERY_SPEC
+@every_engine_with("spec", SPECS, interpreted=("sine", "gabor", "mixed", "last sine"))
 def test_zero_rows(spec: FieldSpec, engine: str) -> None:
     case = problem(spec, [3, *[5] * (spec.layers - 1), 2], 0)
     inputs = as_leaves(present(case))
@@ -106,8 +105,7 @@ def test_a_change_in_place_before_backward_is_noticed(engine: str) -> None:
         out.sum().backward()
 
 
-@EVERY_ENGINE
-@pytest.mark.parametrize("act", [Sine(3.0), Gabor(2.0, 1.0)], ids=cases.name)
+@every_engine_with("act", {"sine": Sine(3.0), "gabor": Gabor(2.0, 1.0)}, interpreted=("sine",))
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
 def test_autocast_leaves_float32(dtype: torch.dtype, act: Activation, engine: str) -> None:
     """Half precision makes noise of steep waves. The derivatives are taken outside, as torch advises."""
@@ -142,8 +140,10 @@ def derivatives(out: Tensor, inputs: list[Tensor]) -> list[Tensor]:
     return [out, *grads, *second]
 
 
-@EVERY_ENGINE
-@pytest.mark.parametrize("act", [*cases.REAL_ACTIVATIONS, Identity()], ids=cases.name)
+LAYERS = {act.name: act for act in (*cases.REAL_ACTIVATIONS, Identity())}
+
+
+@every_engine_with("act", LAYERS, interpreted=("sine", "gaussian", "identity"))
 @pytest.mark.parametrize("bias", [True, False], ids=["bias", "no bias"])
 def test_linear_act(bias: bool, act: Activation, engine: str) -> None:
     case = problem(FieldSpec((act,)), [3, 5], 12, bias=bias)

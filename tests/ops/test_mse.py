@@ -9,8 +9,8 @@ from torch import Tensor
 from fastsnf import ops, reference
 from fastsnf.spec import FieldSpec, Gabor, Sine
 from tests import cases
-from tests.engines.problems import EVERY_SPEC, Problem, problem
-from tests.ops.engines import EVERY_ENGINE
+from tests.engines.problems import SPECS, Problem, problem
+from tests.ops.engines import EVERY_ENGINE, every_engine_with
 from tests.tolerances import FLOAT32, assert_close
 
 TOLERANCE = 100 * FLOAT32
@@ -33,8 +33,7 @@ def flat(result: ops.MseResult) -> list[Tensor]:
     return [result.loss, *result.d_weights, *[d for d in result.d_biases if d is not None]]
 
 
-@EVERY_ENGINE
-@EVERY_SPEC
+@every_engine_with("spec", SPECS, interpreted=("sine", "gabor", "mixed"))
 def test_it_is_autograd_of_the_weighted_error(spec: FieldSpec, engine: str) -> None:
     case = case_of(spec)
     w, b = cases.leaves(case.weights), cases.leaves(case.biases)

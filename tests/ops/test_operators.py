@@ -9,13 +9,18 @@ import torch
 from torch import Tensor
 
 from fastsnf.ops import registration
-from fastsnf.ops.registration import field_bwd, field_fwd, field_mse, flatten
+from fastsnf.ops.registration import (
+    field_bwd,
+    field_bwd_kept,
+    field_fwd,
+    field_fwd_keep,
+    field_mse,
+    flatten,
+)
 from fastsnf.spec import FieldSpec, Gabor, Sine
 from tests import cases
 from tests.engines.problems import Problem, problem
-from tests.ops.engines import NATIVE
-
-pytestmark = NATIVE
+from tests.ops.engines import FUSED, NATIVE, TRITON
 
 SPECS = [FieldSpec.mlp(Sine(2.0), 1), FieldSpec.mlp(Gabor(2.0, 1.0), 1), FieldSpec((Sine(2.0),))]
 """Slow waves: opcheck compares float32 results added up in other orders, and omega amplifies rounding."""
@@ -35,7 +40,7 @@ def inputs_of(spec: FieldSpec, points: int, bias: bool, layout: str) -> Problem:
     )
 
 
-def arguments(case: Problem, *, grad: bool) -> dict[str, tuple[Any, tuple[Any, ...]]]:
+def arguments(case: Problem, engine: str, *, grad: bool) -> dict[str, tuple[Any, tuple[Any, ...]]]:
     """Return every operator with arguments."""
     params, has_bias = flatten(case.weights, case.biases)
     x, d_out = case.x.detach(), case.d_out.detach()
@@ -43,7 +48,7 @@ def arguments(case: Problem, *, grad: bool) -> dict[str, tuple[Any, tuple[Any, .
         x.requires_grad_()
         d_out.requires_grad_()
         params = [p.detach().requires_grad_() for p in params]
-    end = case.spec.key, has_bias, "native"
+    end = case.spec.key, has_bias, engine, "fp32"
     operators = {
         "field_fwd": (field_fwd, (x, params, *end)),
         "field_mse": (
@@ -56,26 +61,47 @@ def arguments(case: Problem, *, grad: bool) -> dict[str, tuple[Any, tuple[Any, .
             field_bwd,
             (x, params, d_out, *end, need_x, need_params),
         )
+    if engine == "triton":
+        _, kept = field_fwd_keep(x.detach(), [p.detach() for p in params], *end)
+        operators["field_fwd_keep"] = field_fwd_keep, (x, params, *end)
+        operators["field_bwd_kept"] = field_bwd_kept, (x, params, d_out, kept, *end, True, True)
     return operators
 
 
-CASES = [(spec, points, layout) for spec in SPECS for points in (9, 0, 1) for layout in ("strided", "dense")]
+NATIVE_CASES = [
+    (spec, points, layout) for spec in SPECS for points in (9, 0, 1) for layout in ("strided", "dense")
+]
 
 
-@pytest.mark.parametrize(("spec", "points", "layout"), CASES if cases.count(10) == 10 else CASES[:1])
+@NATIVE
+@pytest.mark.parametrize(
+    ("spec", "points", "layout"), NATIVE_CASES if cases.count(10) == 10 else NATIVE_CASES[:1]
+)
 def test_opcheck(spec: FieldSpec, points: int, layout: str) -> None:
     for bias in (True, False) if cases.count(10) == 10 else (True,):
-        for operator, given in arguments(inputs_of(spec, points, bias, layout), grad=True).values():
+        case = inputs_of(spec, points, bias, layout)
+        for operator, given in arguments(case, "native", grad=True).values():
             torch.library.opcheck(operator, given)
 
 
-def test_opcheck_without_gradients() -> None:
-    for operator, given in arguments(inputs_of(SPECS[0], 9, True, "dense"), grad=False).values():
+@TRITON
+@pytest.mark.skipif(cases.count(10) < 10, reason="slow in the interpreter; test_kept.py checks a double")
+@pytest.mark.parametrize("spec", SPECS)
+def test_opcheck_of_the_triton_engine(spec: FieldSpec) -> None:
+    case = inputs_of(spec, 9, True, "strided")
+    for operator, given in arguments(case, "triton", grad=True).values():
         torch.library.opcheck(operator, given)
 
 
-def test_results_are_new_and_contiguous() -> None:
-    for operator, given in arguments(inputs_of(SPECS[0], 9, True, "strided"), grad=False).values():
+@NATIVE
+def test_opcheck_without_gradients() -> None:
+    for operator, given in arguments(inputs_of(SPECS[0], 9, True, "dense"), "native", grad=False).values():
+        torch.library.opcheck(operator, given)
+
+
+@FUSED
+def test_results_are_new_and_contiguous(engine: str) -> None:
+    for operator, given in arguments(inputs_of(SPECS[0], 9, True, "strided"), engine, grad=False).values():
         results = operator(*given)
         for result in [results] if isinstance(results, Tensor) else results:
             assert result.is_contiguous()
@@ -94,12 +120,13 @@ def test_flat_parameters_round_trip() -> None:
     assert all(a is b for a, b in zip(again[1], biases, strict=True))
 
 
-def test_lazy_conjugates_and_negatives_are_resolved() -> None:
+@FUSED
+def test_lazy_conjugates_and_negatives_are_resolved(engine: str) -> None:
     case = problem(SPECS[1], [3, 6, 6, 2], 9)
     weights = [
         w.conj().resolve_conj().conj() if w.is_complex() else torch._neg_view(-w) for w in case.weights
     ]
     params, has_bias = flatten(weights, case.biases)
-    found = field_fwd(torch._neg_view(-case.x), params, case.spec.key, has_bias, "native")
+    found = field_fwd(torch._neg_view(-case.x), params, case.spec.key, has_bias, engine, "fp32")
     params, has_bias = flatten(case.weights, case.biases)
-    assert torch.equal(found, field_fwd(case.x, params, case.spec.key, has_bias, "native"))
+    assert torch.equal(found, field_fwd(case.x, params, case.spec.key, has_bias, engine, "fp32"))

@@ -13,7 +13,7 @@ from fastsnf.errors import EngineError
 from fastsnf.spec import Activation, FieldSpec, Gabor, Sine
 from tests import cases
 from tests.engines.problems import Problem
-from tests.ops.engines import NATIVE
+from tests.ops.engines import FUSED, NATIVE
 from tests.ops.functions import GENTLE, field_of, present, small
 from tests.tolerances import FLOAT32, FLOAT64, assert_close
 
@@ -136,10 +136,10 @@ def test_mse_inside_a_transform() -> None:
     )
 
 
-@NATIVE
-def test_an_explicit_native_engine_refuses_transforms() -> None:
+@FUSED
+def test_an_explicit_fused_engine_refuses_transforms(engine: str) -> None:
     case = small(Sine(3.0), torch.float32)
-    function = field_of(case, "native")
+    function = field_of(case, engine)
     tensors = tuple(present(case))
     calls = [
         lambda: jvp(function, tensors, tensors),
