@@ -3,8 +3,9 @@
 The engine's own run is recorded on tensors without memory, kernel by kernel; no kernel runs and no GPU is
 needed. A kernel takes at least as long as its bytes take on the memory bus, its products on the matrix units,
 its other arithmetic on the FMA pipes, its sines and exponentials on the special-function units: the longest
-of these is its bound, and the sum over kernels the bound of a step. What a real kernel adds (loops too short
-to hide their start, launches, caches) is not in it.
+of these is its bound, and the sum over kernels the bound of a step. Inference runs in chunks whose
+activations stay in the second-level cache; they count as bytes and not as time. What a real kernel adds
+(loops too short to hide their start, launches, all other instructions) is not in it.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from benchmarks import launches
 from benchmarks.launches import HIDDEN_LAYERS, Call
 from fastsnf.engines.triton.launch import ARCHITECTURES, Launch
 from fastsnf.engines.triton.parameters import PRECISIONS
+from fastsnf.engines.triton.plan import CACHE_BYTES
 from fastsnf.spec import ACTIVATIONS
 
 EAGER_FORWARD_BYTES = 24
@@ -86,7 +88,7 @@ class Row:
         return max(self.seconds.values())
 
 
-def row_of(kernel: str, group: Sequence[Launch], precision: str, ceilings: Ceilings) -> Row:
+def row_of(kernel: str, group: Sequence[Launch], precision: str, ceilings: Ceilings, cache: int) -> Row:
     """Return the row of launches of one kernel."""
     flops = sum(launch.flops for launch in group)
     read, written = sum(launch.bytes_read for launch in group), sum(launch.bytes_written for launch in group)
@@ -94,7 +96,7 @@ def row_of(kernel: str, group: Sequence[Launch], precision: str, ceilings: Ceili
     on_matrix_units = launches.has_products(group[0])
     rate = ceilings.products(precision, over_rows=kernel in launches.OVER_ROWS)
     seconds = {
-        "memory": (read + written) / ceilings.bandwidth,
+        "memory": sum(crossing(launch, cache) for launch in group) / ceilings.bandwidth,
         "products": flops / rate if on_matrix_units else 0.0,
         "fma": 0.0 if on_matrix_units else flops / ceilings.fma,
         "special": special / ceilings.special,
@@ -102,12 +104,25 @@ def row_of(kernel: str, group: Sequence[Launch], precision: str, ceilings: Ceili
     return Row(kernel, len(group), flops, read, written, special, seconds)
 
 
-def rows_of(recorded: Iterable[Launch], precision: str, ceilings: Ceilings) -> list[Row]:
-    """Return the rows of recorded launches, in the order in which their kernels are first met."""
+def crossing(launch: Launch, cache: int) -> int:
+    """Return the bytes of tensors that are not in the cache: those in more than `cache` bytes of memory."""
+    return sum(
+        tensor.numel() * tensor.element_size()
+        for tensor in (*launch.reads, *launch.writes)
+        if tensor is not None and tensor.untyped_storage().nbytes() > cache
+    )
+
+
+def rows_of(recorded: Iterable[Launch], precision: str, ceilings: Ceilings, *, cache: int = 0) -> list[Row]:
+    """Return the rows of recorded launches, in the order in which their kernels are first met.
+
+    Args:
+        cache: tensors of at most so many bytes stay in the second-level cache, as chunks of inference do.
+    """
     groups: dict[Any, list[Launch]] = {}
     for launch in recorded:
         groups.setdefault((launch.name, launches.sizes(launch)), []).append(launch)
-    return [row_of(name, group, precision, ceilings) for (name, _), group in groups.items()]
+    return [row_of(name, group, precision, ceilings, cache) for (name, _), group in groups.items()]
 
 
 def eager_bytes(call: Call) -> int:
@@ -173,7 +188,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             hidden_layers=arguments.hidden_layers,
             phases=arguments.phases,
         )
-        rows = rows_of(launches.record(call, arguments.architecture), call.precision, ceilings)
+        recorded = launches.record(call, arguments.architecture)
+        cache = CACHE_BYTES if work == "infer" else 0
+        rows = rows_of(recorded, call.precision, ceilings, cache=cache)
         if arguments.json:
             print(json.dumps([{"call": asdict(call), **asdict(row), "bound": row.bound} for row in rows]))
         else:

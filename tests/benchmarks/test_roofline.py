@@ -18,6 +18,7 @@ from benchmarks.roofline import Ceilings
 from fastsnf.engines import triton
 from fastsnf.engines.triton.launch import Launch
 from fastsnf.engines.triton.parameters import PRECISIONS
+from fastsnf.engines.triton.plan import CACHE_BYTES
 from tests.benchmarks.allocations import Allocations
 
 N = 131_072
@@ -215,6 +216,17 @@ def test_the_bound_is_the_slowest_resource() -> None:
     forward = next(row for row in rows if row.kernel == "linear_fwd")
     assert forward.resource == "products"
     assert forward.bound == pytest.approx(3 * 2 * N * 256 * 256 / 1e12)
+
+
+def test_chunks_of_inference_stay_in_the_cache() -> None:
+    h200 = Ceilings.h200()
+    points = 2**22
+    recorded_launches = recorded("tf32", 256, points, work="infer")
+    rows = roofline.rows_of(recorded_launches, "tf32", h200, cache=CACHE_BYTES)
+    memory = sum(row.seconds["memory"] for row in rows) * h200.bandwidth
+    assert memory == pytest.approx(points * (2 + 3) * 4)  # x and the outputs alone
+    everything = roofline.rows_of(recorded_launches, "tf32", h200)
+    assert sum(row.seconds["memory"] for row in everything) * h200.bandwidth > 100 * memory
 
 
 def test_fp32_products_are_three_tf32_ones() -> None:
