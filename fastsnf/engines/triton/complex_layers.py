@@ -171,7 +171,7 @@ def complex_dx(
         {
             **_constants(tile, precision, first_below, packed.real_output),
             "EVEN_COLUMNS": columns_in % tile.columns == 0,
-            "PIECES": tile.options.get("pieces", 1),
+            "PARTS": tile.options.get("parts", 1),
             "HAS_SUMS": db_partial is not None,
         },
         warps=tile.warps,
@@ -215,7 +215,7 @@ def complex_dw(
             "columns_in": columns_in,
             "columns_out": columns_out,
             "split_rows": split_rows,
-            "scalars": scalars(act_in, s_in.device),
+            **parameters(act_in),
         },
         {
             **_constants(tile, precision, first_below, real_output),

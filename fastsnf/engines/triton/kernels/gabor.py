@@ -35,20 +35,16 @@ def hidden(s_in, plane, mask, omega, turn, turn_low, scale, FIRST_BELOW: tl.cons
 
 
 @triton.jit
-def spread(scalars, TENSORS: tl.constexpr):
-    """Return (omega, turn, turn_low, scale) of fp32 `scalars` [4]: as scalars or, TENSORS, as tensors [1, 1].
+def spread(scalars):
+    """Return (omega, turn, turn_low, scale) of fp32 `scalars` [4], each as a tensor [1, 1].
 
     What Triton computes of loaded tensors alone it computes in the layout of the matrix unit's left operand;
-    with scalars in it, in the layout of its loads, from where it goes through shared memory. The first is
-    better but for a right operand, which every warp would compute for itself.
+    of run-time numbers too, in the layout of its loads, from where it goes through shared memory.
     """
-    if TENSORS:
-        at = scalars + tl.arange(0, 1)
-        omega, turn = tl.load(at)[:, None], tl.load(at + 1)[:, None]
-        turn_low, scale = tl.load(at + 2)[:, None], tl.load(at + 3)[:, None]
-        return omega, turn, turn_low, scale
-    else:
-        return tl.load(scalars), tl.load(scalars + 1), tl.load(scalars + 2), tl.load(scalars + 3)
+    at = scalars + tl.arange(0, 1)
+    omega, turn = tl.load(at)[:, None], tl.load(at + 1)[:, None]
+    turn_low, scale = tl.load(at + 2)[:, None], tl.load(at + 3)[:, None]
+    return omega, turn, turn_low, scale
 
 
 @triton.jit
@@ -115,7 +111,7 @@ def complex_fwd(
     w_at = rn[None, :] * columns_in + rk[:, None]
     u_re = tl.zeros((ROWS, COLUMNS), dtype=tl.float32)
     u_im = tl.zeros((ROWS, COLUMNS), dtype=tl.float32)
-    omega, turn, turn_low, scale = spread(scalars, True)
+    omega, turn, turn_low, scale = spread(scalars)
     tl.assume(columns_in > 0)
     for _ in range(0, columns_in, DEPTH):
         h_re, h_im = hidden(s_at, columns_in, row_mask, omega, turn, turn_low, scale, FIRST_BELOW, TIER)
@@ -168,7 +164,7 @@ def complex_dx(
     ROWS: tl.constexpr,
     COLUMNS: tl.constexpr,
     DEPTH: tl.constexpr,
-    PIECES: tl.constexpr,
+    PARTS: tl.constexpr,
 ):
     """``d_h = W^H d`` and, of it, ``d_in``: the cotangent of u below through its Gabor; sums of its columns.
 
@@ -202,20 +198,20 @@ def complex_dx(
             h_im = dot(d_im, w_re, w_re_low, h_im, PRECISION)
         d_at += DEPTH
         w_at += DEPTH
-    store_pieces(
+    store_parts(
         h_re, h_im, s_in, d_in, db_partial, row_tile, rm, first, rows, columns_in,
-        omega, turn, turn_low, scale, PRECISION, TIER, FIRST_BELOW, HAS_SUMS, EVEN_COLUMNS, COLUMNS, PIECES,
+        omega, turn, turn_low, scale, PRECISION, TIER, FIRST_BELOW, HAS_SUMS, EVEN_COLUMNS, COLUMNS, PARTS,
     )  # fmt: skip
 
 
 @triton.jit
-def store_pieces(
+def store_parts(
     d_re, d_im, s_in, d_in, db_partial, row_tile, rm, first, rows, columns, omega, turn, turn_low, scale,
     PRECISION: tl.constexpr, TIER: tl.constexpr, FIRST_BELOW: tl.constexpr, HAS_SUMS: tl.constexpr,
-    EVEN_COLUMNS: tl.constexpr, COLUMNS: tl.constexpr, PIECES: tl.constexpr,
+    EVEN_COLUMNS: tl.constexpr, COLUMNS: tl.constexpr, PARTS: tl.constexpr,
 ):  # fmt: skip
-    """`store_dx` by PIECES (1, 2, 4) groups of columns: what all of them take does not fit the registers."""
-    if PIECES == 1:
+    """`store_dx` by PARTS (1, 2, 4) groups of columns: what all of them take does not fit the registers."""
+    if PARTS == 1:
         store_dx(
             d_re, d_im, s_in, d_in, db_partial, row_tile, rm, first, rows, columns,
             omega, turn, turn_low, scale, PRECISION, TIER, FIRST_BELOW, HAS_SUMS, EVEN_COLUMNS, COLUMNS,
@@ -223,15 +219,15 @@ def store_pieces(
     else:
         re_left, re_right = halves(d_re)
         im_left, im_right = halves(d_im)
-        store_pieces(
+        store_parts(
             re_left, im_left, s_in, d_in, db_partial, row_tile, rm, first, rows, columns,
             omega, turn, turn_low, scale, PRECISION, TIER, FIRST_BELOW, HAS_SUMS, EVEN_COLUMNS,
-            COLUMNS // 2, PIECES // 2,
+            COLUMNS // 2, PARTS // 2,
         )  # fmt: skip
-        store_pieces(
+        store_parts(
             re_right, im_right, s_in, d_in, db_partial, row_tile, rm, first + COLUMNS // 2, rows, columns,
             omega, turn, turn_low, scale, PRECISION, TIER, FIRST_BELOW, HAS_SUMS, EVEN_COLUMNS,
-            COLUMNS // 2, PIECES // 2,
+            COLUMNS // 2, PARTS // 2,
         )  # fmt: skip
 
 
@@ -290,7 +286,10 @@ def complex_dw(
     split_rows,
     columns_in,
     columns_out,
-    scalars,
+    omega,
+    turn,
+    turn_low,
+    scale,
     PRECISION: tl.constexpr,
     TIER: tl.constexpr,
     FIRST_BELOW: tl.constexpr,
@@ -324,7 +323,6 @@ def complex_dw(
     else:
         w_re = tl.zeros((ROWS, COLUMNS), dtype=tl.float32)
         w_im = tl.zeros((ROWS, COLUMNS), dtype=tl.float32)
-    omega, turn, turn_low, scale = spread(scalars, TURNED)
     tl.assume(end > begin)
     for m in range(begin, end, DEPTH):
         rm = m + tl.arange(0, DEPTH)
@@ -334,7 +332,8 @@ def complex_dw(
         row = rm.to(tl.int64)[:, None]
         s_at = s_in + row * s_width + rk[None, :]
         h_re, h_im = hidden(s_at, columns_in, s_mask, omega, turn, turn_low, scale, FIRST_BELOW, TIER)
-        h_re, h_im = operand(h_re, PRECISION, True), operand(h_im, PRECISION, True)
+        if PRECISION == "fast":
+            h_re, h_im = operand(h_re, PRECISION, True), operand(h_im, PRECISION, True)
         d_at = d + row * d_width + rn[None, :]
         d_re = tl.load(d_at, mask=d_mask, other=0.0)
         if TURNED:
