@@ -17,6 +17,9 @@ from benchmarks.gpu.worker import POISONED
 
 ROOT = Path(__file__).resolve().parents[2]
 TESTS = "tests/gpu"
+DEVICE_TESTS = [f"tests/engines/triton/test_{name}.py" for name in ("sine", "activation", "operand")]
+"""Tests of device functions, which run on a GPU where there is one and in the interpreter elsewhere."""
+
 TESTS_LOG = "gpu-tests.txt"
 
 BUILD_SECONDS = 100.0
@@ -65,8 +68,8 @@ def warm(seconds: float) -> None:
 
 def test(folder: Path, seconds: float) -> int:
     """Run every file of GPU tests in a process of its own, all at once; return how many failed."""
-    files = sorted((ROOT / TESTS).glob("test_*.py"))
-    options = ["-m", "pytest", "-q", "-m", "gpu", "-p", "no:cacheprovider", "-o", "filterwarnings="]
+    files = [*sorted((ROOT / TESTS).glob("test_*.py")), *(ROOT / name for name in DEVICE_TESTS)]
+    options = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-o", "filterwarnings="]
     options += ["--durations=5", "--tb=short"]
     end, running, failed = time.time() + seconds, [], 0
     for file in files:

@@ -21,7 +21,7 @@ FACTOR = {"fp32": 2.0, "tf32": 3.0, "fast": 3.0}
 precision rounds them. Rounded activations and cotangents come on top there: 2 sqrt(2) and a little."""
 
 FEW = 64
-"""Entries under which a yardstick's error is a matter of luck: the largest of all tensors stands in for it."""
+"""Entries under which a yardstick's error is a matter of luck: the largest of all stands in for it."""
 
 BITS = {"tf32": 13, "fast": 16}
 """Low bits of a float32 that rounding to tf32 and to bf16 drops."""
