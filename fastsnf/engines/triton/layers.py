@@ -134,6 +134,7 @@ def linear_fwd(
         "EVEN_COLUMNS": columns % tile.columns == 0,
         **_sizes(tile),
         "PARTS": tile.options.get("parts", 1),
+        "STAGED": tile.options.get("staged", False),
     }
     launch(
         linear.linear_fwd,
@@ -251,6 +252,7 @@ def linear_dw(
         "PRECISION": precision,
         "TIER": TIERS[precision],
         "TURNED": tile.options.get("turned", False),
+        "STAGED": tile.options.get("staged", False),
         "EVEN_COLUMNS": columns % tile.rows == 0,
         "EVEN_INPUTS": inputs % tile.columns == 0,
         **_sizes(tile),
@@ -313,7 +315,7 @@ def sum_partials(partials: Tensor, out: Tensor, *, accumulate: bool, group: int 
         warps=tile.warps,
         stages=tile.stages,
         flops=count * rows * columns,
-        reads=(partials[::group, ..., :columns],),
+        reads=(p[::group, :rows, :columns],),
         writes=(out,),
     )
 

@@ -149,18 +149,16 @@ def rounded(values: Tensor, precision: str, backward: bool) -> Tensor:
     return single.to(torch.bfloat16 if backward else torch.float16).double()
 
 
-def assert_rounded(found: Tensor, twin: Tensor, exact: Tensor, precision: str, what: str) -> None:
-    """Assert that `found` is `twin`, not merely as close to `exact`: truncated operands must fail.
+def assert_rounded(found: Tensor, expected: Tensor, exact: Tensor, twin: Tensor, what: str) -> None:
+    """Assert that `found` is `expected`, much nearer than the rounded operands of `twin` are to `exact`.
 
-    A value in float32 may lie on the other side of a rounding boundary than its float64: a few operands in a
-    thousand, so the mean difference is small beside that of the rounding itself. `fp32` is judged elsewhere.
+    So truncated operands fail. A value in float32 may lie on the other side of a rounding boundary than its
+    float64: a few operands in a thousand, hence the mean. A float32 twin (of ``fp32``) has none rounded.
     """
-    if precision == "fp32" or exact.numel() < 64:
+    if twin.dtype != torch.float64 or exact.numel() < 64:
         return
-    own, rounding = (found.cpu().double() - twin).abs().mean(), (twin - exact).abs().mean()
-    assert own <= 0.1 * rounding, (
-        f"{what}: {own:.3e} from rounded operands, which are {rounding:.3e} from exact"
-    )
+    own, rounding = (found.cpu().double() - expected).abs().mean(), (twin - exact).abs().mean()
+    assert own <= 0.1 * rounding, f"{what}: {own:.3e} from what is expected, where rounding is {rounding:.3e}"
 
 
 def assert_within(found: Tensor, exact: Tensor, allowed: float, what: str) -> None:

@@ -51,6 +51,7 @@ def linear_fwd(
     COLUMNS: tl.constexpr,
     DEPTH: tl.constexpr,
     PARTS: tl.constexpr,
+    STAGED: tl.constexpr,
 ):
     """``u = act_in(s_in) W^T + b``; stores what is saved of u in `s_out`, ``act_out(u)`` in `out`, or both.
 
@@ -77,6 +78,8 @@ def linear_fwd(
         if PRECISION == "fp32":
             w_low = load_weight(low_at, rn, columns, EVEN_COLUMNS)
         h = activate(decode(stored, FORMAT_IN), omega_in, turn_in, turn_low_in, scale_in, ACT_IN, TIER)
+        if STAGED:
+            h = stage(h, row_mask)
         acc = dot(operand(h, PRECISION, False), w, w_low, acc, PRECISION)
         s_at += DEPTH
         w_at += DEPTH
@@ -273,6 +276,7 @@ def linear_dw(
     PRECISION: tl.constexpr,
     TIER: tl.constexpr,
     TURNED: tl.constexpr,
+    STAGED: tl.constexpr,
     EVEN_COLUMNS: tl.constexpr,
     EVEN_INPUTS: tl.constexpr,
     ROWS: tl.constexpr,
@@ -306,12 +310,11 @@ def linear_dw(
         d_u = tl.load(d_at, mask=mask if EVEN_COLUMNS else mask & (rn < columns)[None, :], other=0.0)
         stored = tl.load(s_at, mask=mask if EVEN_INPUTS else mask & (rk < inputs)[None, :], other=0)
         h = activate(decode(stored, FORMAT_IN), omega_in, turn_in, turn_low_in, scale_in, ACT_IN, TIER)
+        if STAGED:
+            h = stage(h, mask)
         if PRECISION == "fast":
             h = operand(h, PRECISION, True)
         if TURNED:
-            # An operand on the left is computed in the matrix unit's layout, loaded a few bytes at a time,
-            # unless a run-time number takes part: then it is loaded by rows and turned in shared memory.
-            h = tl.where(mask, h, 0.0)
             acc = dot_of_rows(h, d_u, acc, PRECISION)
         else:
             acc = dot_of_rows(d_u, h, acc, PRECISION)
@@ -324,6 +327,16 @@ def linear_dw(
     else:
         at = rn[:, None] * inputs_padded + rk[None, :]
         tl.store(base + at, acc, mask=(rn < columns)[:, None] & (rk < inputs_padded)[None, :])
+
+
+@triton.jit
+def stage(h, mask):
+    """Return `h` [rows, columns] where `mask` [rows, 1] and 0 elsewhere: so it passes through shared memory.
+
+    Triton computes an operand in the matrix unit's layout back to its load, unless a run-time number takes
+    part. There several warps compute the same numbers (mma) or load four bytes at a time (a turned wgmma).
+    """
+    return tl.where(mask, h, 0.0)
 
 
 @triton.jit
