@@ -54,6 +54,8 @@ def applied(u, act, ACT: tl.constexpr, TIER: tl.constexpr):
         return unreduced_cosine(u * act[0]) * tl.exp2(u * u * (act[3] * act[3] * -1.4426950408889634))
     elif TIER == "accurate" and ACT == "finer":
         return unreduced_sine(tl.fma(u, tl.abs(u), u) * act[0])
+    elif ACT == "relu":
+        return tl.maximum(u, 0.0, propagate_nan=tl.PropagateNan.ALL)
     else:
         s = encode(u, act[1], act[2], ACT, "float32")
         return activate(s, act[0], act[1], act[2], act[3], ACT, TIER)
