@@ -35,6 +35,7 @@ def missing() -> str:
     return ""
 
 
+@torch.compiler.assume_constant_result
 def interpreted() -> bool:
     """Return whether kernels are interpreted on the CPU (TRITON_INTERPRET=1), for tests and debugging."""
     return triton_interprets()

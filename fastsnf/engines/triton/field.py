@@ -45,10 +45,16 @@ class Call(NamedTuple):
     parameters: list[Parameters]
 
 
-def prepare(weights: Sequence[Tensor], biases: Biases, spec: FieldSpec, precision: str) -> Call:
-    """Return the plan of a field and its parameters, packed."""
+def prepare(
+    weights: Sequence[Tensor],
+    biases: Biases,
+    spec: FieldSpec,
+    precision: str,
+    saved_bytes: int | None = None,
+) -> Call:
+    """Return the plan of a field (of one that saved `saved_bytes` a row) and its parameters, packed."""
     shapes = tuple((weight.shape[0], weight.shape[1]) for weight in weights)
-    plan = plan_of(spec, shapes, precision)
+    plan = plan_of(spec, shapes, precision, saved_bytes)
     parameters = []
     for layer, weight, bias in zip(plan.layers, weights, biases, strict=True):
         sizes = {"rows_padded": padded(layer.fan_out), "cols_padded": padded(layer.fan_in)}
@@ -195,7 +201,9 @@ def backward(
     kept: Tensor | None = None,
 ) -> tuple[Tensor | None, list[Tensor], list[Tensor | None]]:
     """Return the gradients of x, weights and biases; `kept` is from `forward_keep`, None recomputes it."""
-    call, x, d_out = prepare(weights, biases, spec, precision), x.contiguous(), d_out.contiguous()
+    saved_bytes = None if kept is None else kept.numel() // max(1, x.shape[0])
+    call = prepare(weights, biases, spec, precision, saved_bytes)
+    x, d_out = x.contiguous(), d_out.contiguous()
 
     def run(splits: Splits) -> tuple[Tensor | None, Gradients]:
         gradients = Gradients(weights, biases)

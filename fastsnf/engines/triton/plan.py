@@ -131,9 +131,17 @@ class FieldPlan:
         return views
 
 
-def plan_of(spec: FieldSpec, shapes: tuple[tuple[int, int], ...], precision: str) -> FieldPlan:
-    """Return the plan of a field with weights of `shapes` in `precision`."""
-    return _plan(spec, shapes, precision, _phases)
+def plan_of(
+    spec: FieldSpec, shapes: tuple[tuple[int, int], ...], precision: str, saved_bytes: int | None = None
+) -> FieldPlan:
+    """Return the plan of a field with weights of `shapes` in `precision`.
+
+    `saved_bytes`: of a row that was saved before, perhaps inside `use_phases` or outside of it.
+    """
+    plan = _plan(spec, shapes, precision, _phases)
+    if saved_bytes not in (None, plan.saved_bytes):
+        return _plan(spec, shapes, precision, not _phases)
+    return plan
 
 
 @functools.lru_cache(maxsize=256)

@@ -10,7 +10,7 @@ from fastsnf.engines import triton
 from fastsnf.engines.triton import field, plan
 from fastsnf.spec import FieldSpec, Gabor, Identity, Sine, Tanh
 from tests import cases
-from tests.engines.problems import EVERY_SPEC, Problem, problem, until_one_passes
+from tests.engines.problems import EVERY_SPEC, SPECS, Problem, problem, until_one_passes
 from tests.engines.triton import eager
 from tests.engines.triton.runs import EVERY_PRECISION, kept_run, mse_run, poisoned, recomputed_run
 from tests.judge import judge
@@ -19,6 +19,8 @@ __all__ = ["poisoned"]
 
 FAST_RATIO = 6.0
 """Against eager with rounded operands: the 16-bit saved tensors, rounded too, add to its error."""
+
+QUICK_SPECS = [SPECS[name] for name in (*(act.name for act in cases.ACTIVATIONS), "mixed", "last sinc")]
 
 LEAST_ROUNDING = {"fp32": 2.0, "tf32": 2.0, "fast": FAST_RATIO}
 
@@ -46,6 +48,9 @@ def widths_of(spec: FieldSpec, first: int, hidden: int, last: int) -> list[int]:
 @EVERY_PRECISION
 @EVERY_SPEC
 def test_as_good_as_eager_in_the_same_precision(spec: FieldSpec, precision: str, poisoned: None) -> None:
+    quick = spec in QUICK_SPECS and precision != "tf32"  # its roundings differ from those of fp32 alone
+    if cases.count(10) < 10 and not quick:
+        pytest.skip("with --all")
     until_one_passes(
         lambda case: judged(case, precision),
         lambda draw: problem(spec, widths_of(spec, 2, 37, 3), 35, gen=cases.generator(draw)),
@@ -188,8 +193,11 @@ def test_nan_and_infinity_stay_in_their_rows_and_reach_the_gradients(act: Sine, 
     out, kept = triton.forward_keep(case.x, case.weights, case.biases, case.spec, precision=precision)
     fused = triton.forward(case.x, case.weights, case.biases, case.spec, precision=precision)
     expected = eager.forward(case.x, case.weights, case.biases, case.spec, precision)
-    assert torch.equal(out.isnan(), expected.isnan())
-    assert torch.equal(fused.isnan(), expected.isnan())
+    for values in (out, fused):
+        assert values[3].isnan()
+        assert values[7].isnan() >= expected[7].isnan(), "an infinite coordinate may give NaN, never less"
+        others = torch.arange(40) % 4 != 3
+        assert values[others].isfinite().all()
     _, d_weights, _ = triton.backward_kept(
         case.x, case.weights, case.biases, kept, case.spec, torch.ones_like(out), precision=precision
     )
@@ -219,6 +227,11 @@ def test_sixteen_bit_phases_in_tf32() -> None:
     with triton.use_phases():
         assert triton.kept_bytes(60, shapes, case.spec, "tf32") == full // 2
         judged(case, "tf32")
+        out, kept = triton.forward_keep(case.x, case.weights, case.biases, case.spec, precision="tf32")
+        passed = (case.x, case.weights, case.biases, kept, case.spec, torch.ones_like(out))
+        inside = triton.backward_kept(*passed, precision="tf32")
+    outside = triton.backward_kept(*passed, precision="tf32")
+    assert equal(inside[1], outside[1]), "the backward pass may run after the block"
     assert triton.kept_bytes(60, shapes, case.spec, "tf32") == full
     assert full == 60 * 2 * 64 * 4, "one fp32 tensor a hidden layer, of 40 features in 64 columns"
 
