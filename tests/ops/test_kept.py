@@ -11,7 +11,6 @@ from fastsnf import ops, reference
 from fastsnf.ops import registration
 from fastsnf.ops.registration import field_bwd, field_bwd_kept, field_fwd, field_fwd_keep, flatten
 from fastsnf.spec import FieldSpec, Gabor, Sine
-from tests import cases
 from tests.engines.problems import problem
 from tests.ops.double import Double
 from tests.ops.engines import TRITON
@@ -119,8 +118,7 @@ def test_third_derivatives(double: Double) -> None:
         assert_close(found, expected, 1e-4)
 
 
-@pytest.mark.parametrize("act", [Sine(3.0), Gabor(2.0, 1.0)], ids=cases.name)
-@pytest.mark.parametrize("precision", ["fp32", "fast"])
+@pytest.mark.parametrize(("act", "precision"), [(Sine(3.0), "fp32"), (Gabor(2.0, 1.0), "fast")])
 def test_the_engine_keeps_and_backward_runs_twice(act: Sine | Gabor, precision: str) -> None:
     """The real engine: the same gradients from what it kept, again from it, and computed again."""
     case = small(act, torch.float32, 37)
