@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import pytest
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from fastsnf.engines import triton
 from fastsnf.spec import FieldSpec
+from tests import cases
 from tests.judge import Result, Run
 
 if triton.missing():
@@ -17,7 +19,19 @@ if triton.missing():
 if not triton.interpreted():
     pytest.skip("these tests are the interpreter's; a GPU has its own in tests/gpu", allow_module_level=True)
 
-EVERY_PRECISION = pytest.mark.parametrize("precision", triton.PRECISIONS)
+
+def crossed(names: str, *axes: Sequence[object]) -> pytest.MarkDecorator:
+    """Parametrize over every combination with ``--all``, else over a third that crosses each pair of axes."""
+    places = itertools.product(*(range(len(axis)) for axis in axes))
+    chosen = [place for place in places if cases.count(10) == 10 or sum(place) % 3 == 0]
+    values = [tuple(axis[i] for axis, i in zip(axes, place, strict=True)) for place in chosen]
+    return pytest.mark.parametrize(names, values, ids=["-".join(map(_id, row)) for row in values])
+
+
+def _id(value: object) -> str:
+    if isinstance(value, FieldSpec):
+        return ",".join(act.name for act in value.activations)
+    return getattr(value, "name", None) or str(value)
 
 
 def kept_run(spec: FieldSpec, precision: str) -> Run:
