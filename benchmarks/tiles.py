@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fastsnf.engines.triton.config import FOLDER, Asked, Tile, table
+from fastsnf.engines.triton.tile_table import FOLDER, Asked, Tile, table
 
 SIZES = ("rows", "columns", "depth", "warps", "stages")
 

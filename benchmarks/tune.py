@@ -28,10 +28,10 @@ from benchmarks.launches import HIDDEN_LAYERS, Call
 from benchmarks.tiles import CLASSES, OPS, SIZES, candidates, describe, entry_of, write
 from fastsnf import ops
 from fastsnf.engines import triton
-from fastsnf.engines.triton import config
-from fastsnf.engines.triton.config import FOLDER, Asked, Tile
+from fastsnf.engines.triton import tile_table
 from fastsnf.engines.triton.launch import Launch, architecture, recording
 from fastsnf.engines.triton.parameters import PRECISIONS
+from fastsnf.engines.triton.tile_table import FOLDER, Asked, Tile
 from fastsnf.errors import EngineError, InputError
 
 WIDTHS = (64, 128, 256, 512)
@@ -169,25 +169,29 @@ class Tuner:
 
     def asked(self, search: Search) -> tuple[Tile, Asked]:
         """Return the tile in use for a search's calls, and the calls; none where the field lacks the op."""
-        entries = config.table(search.op).get(architecture(), [])
+        entries = tile_table.table(search.op).get(architecture(), [])
         if not entries:
             raise LookupError(f"tiles/{search.op}.json has no entry for {architecture()} to start from")
         sizes = {name: entries[0][name] for name in SIZES}
         any_tile = Tile(**sizes, options=entries[0].get("options", {}))
         meta = Problem(search, self.points, torch.device("meta"))
         # `any_tile` may not divide the sum: what was asked is noted all the same.
-        with config.forced(search.op, any_tile) as asked, recording(architecture()), suppress(LookupError):
+        with (
+            tile_table.forced(search.op, any_tile) as asked,
+            recording(architecture()),
+            suppress(LookupError),
+        ):
             meta.run()
         if not asked:
             return any_tile, []
         precision, act, columns, depth = asked[0]
-        return config.find(search.op, precision, act=act, columns=columns, depth=depth), asked
+        return tile_table.find(search.op, precision, act=act, columns=columns, depth=depth), asked
 
     def rejected(self, search: Search, tile: Tile) -> list[str]:
         """Return why a candidate cannot be used, by what the compiler makes of it."""
         meta = Problem(search, self.points, torch.device("meta"))
         try:
-            with config.forced(search.op, tile), recording(architecture()) as recorded:
+            with tile_table.forced(search.op, tile), recording(architecture()) as recorded:
                 meta.run()
         except LookupError as error:
             return [str(error)]
@@ -208,7 +212,7 @@ class Tuner:
                 raise TimeoutError
             why = self.rejected(search, tile)
             if not why:
-                with config.forced(search.op, tile):
+                with tile_table.forced(search.op, tile):
                     error = small.error(exact)
                 why = [] if error <= most else [f"error {error:.1e}, with the tile in use {most / WORSE:.1e}"]
             if why:
@@ -220,7 +224,7 @@ class Tuner:
         """Return the time of a candidate over that of the tile in use: median over alternating rounds."""
         runs = []
         for one in (base, tile):
-            with config.forced(search.op, one):
+            with tile_table.forced(search.op, one):
                 runs.append(partial(_replay, problem.launches()))
         ratios = []
         for turn in range(ROUNDS):

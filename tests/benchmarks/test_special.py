@@ -11,7 +11,7 @@ from tests.engines.triton import verdict
 
 @pytest.mark.skipif(cases.count(10) < 10, reason="compiles 32 kernels; runs with --all")
 def test_evaluations_take_as_many_special_functions_as_the_roofline_counts() -> None:
-    outcome = verdict.compiled("tests.engines.triton.special_kernels:calls", "sm_90", 2)
+    outcome = verdict.compiled("tests.engines.triton.special_kernels:calls", "sm_90", 2, machine_code=True)
     assert len(outcome.reports) == 2 * 2 * len(cases.ACTIVATIONS)
     wrong = []
     for report, _ in outcome.reports:

@@ -14,9 +14,9 @@ import torch
 from benchmarks import tiles, tune
 from benchmarks.tiles import OPS, candidates, describe, entry_of, merged
 from benchmarks.tune import Problem, Search, Tuner
-from fastsnf.engines.triton import config
-from fastsnf.engines.triton.config import FOLDER, Tile, find
+from fastsnf.engines.triton import tile_table
 from fastsnf.engines.triton.launch import Launch, recording
+from fastsnf.engines.triton.tile_table import FOLDER, Tile, find
 from fastsnf.errors import EngineError
 
 BASE = Tile(32, 32, 32, 4, 1)
@@ -28,7 +28,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the tiles, which the engine reads and the search writes."""
     for path in FOLDER.glob("*.json"):
         (tmp_path / path.name).write_text(path.read_text())
-    monkeypatch.setattr(config, "FOLDER", tmp_path)
+    monkeypatch.setattr(tile_table, "FOLDER", tmp_path)
     _forget()
     yield tmp_path
     monkeypatch.undo()
@@ -36,8 +36,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def _forget() -> None:
-    config.table.cache_clear()
-    config._find.cache_clear()
+    tile_table.table.cache_clear()
+    tile_table._find.cache_clear()
 
 
 @pytest.fixture(autouse=True)
@@ -112,7 +112,7 @@ def test_a_candidate_that_is_wrong_is_not_timed(folder: Path, monkeypatch: pytes
     right = Problem.error
 
     def error(self: Problem, exact: Any) -> float:
-        tile, _ = config._forced.get("linear_fwd", (BASE, []))
+        tile, _ = tile_table._forced.get("linear_fwd", (BASE, []))
         return 1.0 if tile.rows == 16 else right(self, exact)
 
     monkeypatch.setattr(Problem, "error", error)
@@ -152,7 +152,7 @@ def test_every_op_asks_for_the_tile_it_is_searched_for(op: str) -> None:
     activation = "gabor" if OPS[op].is_complex else "sine"
     search = Search(op, "fast", activation, 64 if op == "network_fwd" else 512)
     with recording("sm_90"):
-        if not config.table(op).get("sm_90"):
+        if not tile_table.table(op).get("sm_90"):
             pytest.skip(f"{op} has no tile on sm_90")
         base, asked = Tuner(torch.device("meta"), timer=lambda run: 1.0, gate=lambda *_: []).asked(search)
         assert asked

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from fastsnf.engines.triton import complex_layers, edges, layers
-from fastsnf.engines.triton.config import padded
 from fastsnf.engines.triton.gradients import Gradients
 from fastsnf.engines.triton.plan import FieldPlan, Splits
+from fastsnf.engines.triton.tile_table import padded
 from fastsnf.spec import Identity
 
 

@@ -67,14 +67,14 @@ class Report:
         kernel, architecture, key: what was built.
         types: the types of its run-time arguments; constants: the others, by name.
         registers: a thread; stack, local: bytes a thread; shared: bytes a block.
-        spill_stores, spill_loads: instructions that move registers to local memory and back.
+        spill_stores, spill_loads: bytes of registers that a thread moves to local memory and back.
         dots: matrix products in the source as compiled (after unrolling of static loops).
-        wgmma, mma: warpgroup and warp matrix instructions in the machine code.
+        wgmma, mma: warpgroup and warp matrix instructions.
         special: instructions of the special-function unit by name: SIN, COS, EX2, RCP, ..., and the
-            conversions that share it: I2F, F2I, FRND.
+            conversions that share it: I2F, F2I, FRND. Empty where the machine code was not asked for.
         slow_sine: whether CUDA's sine with its slow path is in it.
         serialized: whether `ptxas` says that every wgmma waits for the one before it.
-        instructions: length of the machine code.
+        instructions: length of the machine code, 0 where it was not asked for.
     """
 
     kernel: str
@@ -123,8 +123,8 @@ class Report:
     def spills(self) -> list[str]:
         """Return how registers went to memory, nothing where they did not."""
         counts = {
-            "spill stores": self.spill_stores,
-            "spill loads": self.spill_loads,
+            "bytes of spill stores": self.spill_stores,
+            "bytes of spill loads": self.spill_loads,
             "bytes of stack": self.stack,
             "bytes of local memory": self.local,
         }
@@ -151,8 +151,12 @@ def builds_of(launches: Iterable[Launch], architecture: str) -> list[Build]:
     return list({build.key: build for build in (build_of(one, architecture) for one in launches)}.values())
 
 
-def compile_report(build: Build) -> Report:
+def compile_report(build: Build, *, machine_code: bool = False) -> Report:
     """Compile a build and return its report.
+
+    Args:
+        build: from `build_of`.
+        machine_code: whether to count instructions of the machine code too, which takes as long again.
 
     Raises:
         RuntimeError: the compiler failed; its message is the cause.
@@ -167,19 +171,22 @@ def compile_report(build: Build) -> Report:
         except Exception as error:
             name = f"{build.kernel.__name__} on {build.architecture}, {build.named_constants()}"
             raise RuntimeError(f"{name}: does not compile: {type(error).__name__}: {error}") from error
-    return read(build, compiled, said.getvalue())
+    code = _cuobjdump("--dump-sass", compiled.asm["cubin"]) if machine_code else ""
+    return _read(build, compiled, said.getvalue(), code)
 
 
-def read(build: Build, compiled: Any, log: str) -> Report:
-    """Return the report of a compiled kernel, from its assembly and the log of `ptxas`."""
-    usage, code = _inspect(compiled.asm["cubin"])
+def _read(build: Build, compiled: Any, log: str, code: str) -> Report:
+    """Return the report of a compiled kernel, from its assembly, the log of `ptxas` and its machine code."""
+    usage = _cuobjdump("--dump-resource-usage", compiled.asm["cubin"])
     resources = re.search(r"REG:(\d+) STACK:(\d+) SHARED:\d+ LOCAL:(\d+)", usage)
-    if resources is None:
-        raise RuntimeError(f"{build.key}: cuobjdump says no resources: {usage}")
+    spills = re.search(r"(\d+) bytes spill stores, (\d+) bytes spill loads", log)
+    if resources is None or spills is None:
+        raise RuntimeError(f"{build.key}: ptxas and cuobjdump say no resources: {log}{usage}")
     special: dict[str, int] = {}
     for function, conversion in re.findall(r"\bMUFU\.(\w+)|\b(I2F|F2I|FRND)\b", code):
         name = function or conversion
         special[name] = special.get(name, 0) + 1
+    ptx = compiled.asm["ptx"]
     return Report(
         kernel=build.kernel.__name__,
         architecture=build.architecture,
@@ -192,39 +199,42 @@ def read(build: Build, compiled: Any, log: str) -> Report:
         stack=int(resources[2]),
         local=int(resources[3]),
         shared=compiled.metadata.shared,
-        spill_stores=_count(r"\bSTL\b", code),
-        spill_loads=_count(r"\bLDL\b", code),
+        spill_stores=int(spills[1]),
+        spill_loads=int(spills[2]),
         dots=_count(r"\btt\.dot\b", compiled.asm["ttir"]),
-        wgmma=_count(r"\b[HQ]GMMA\b", code),
-        mma=_count(r"\b[HQ]MMA\b", code),
+        wgmma=_count(r"\bwgmma\.mma_async\b", ptx),
+        mma=_count(r"\bmma\.sync\b", ptx),
         special=dict(sorted(special.items())),
-        slow_sine=REDUCTION_TABLE in compiled.asm["ptx"],
+        slow_sine=REDUCTION_TABLE in ptx,
         serialized="wgmma.mma_async instructions are serialized" in log,
         instructions=_count(r"\n\s+/\*[0-9a-f]{4,6}\*/", code),
     )
 
 
-def compile_all(builds: Sequence[Build], workers: int) -> Iterator[tuple[Build, Report | str]]:
-    """Compile `builds` in `workers` processes and yield each, as it is done, with its report or its error.
+def compile_all(
+    builds: Sequence[Build], workers: int, *, machine_code: bool = False
+) -> Iterator[tuple[Build, Report | str]]:
+    """Compile `builds` in `workers` processes and yield each, in order, with its report or its error.
 
     The processes are forks: a kernel is known by what the parent has imported.
     """
     global _queue
     _queue = list(builds)
+    one = functools.partial(_compile, machine_code=machine_code)
     if workers <= 1 or len(builds) <= 1:
-        yield from zip(builds, map(_compile, range(len(builds))), strict=True)
+        yield from zip(builds, map(one, range(len(builds))), strict=True)
         return
     context = multiprocessing.get_context("fork")
     with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        yield from zip(builds, pool.map(_compile, range(len(builds))), strict=True)
+        yield from zip(builds, pool.map(one, range(len(builds))), strict=True)
 
 
 _queue: list[Build] = []
 
 
-def _compile(index: int) -> Report | str:
+def _compile(index: int, *, machine_code: bool) -> Report | str:
     try:
-        return compile_report(_queue[index])
+        return compile_report(_queue[index], machine_code=machine_code)
     except RuntimeError as error:
         return str(error)
 
@@ -242,17 +252,13 @@ def _binder(kernel: Any, architecture: str) -> tuple[Any, Any]:
     return backend, create_function_from_signature(kernel.signature, kernel.params, backend)
 
 
-def _inspect(binary: bytes) -> tuple[str, str]:
-    """Return the resource usage and the machine code of a binary, as text."""
+def _cuobjdump(option: str, binary: bytes) -> str:
+    """Return what CUDA's tool says of a binary."""
     tool = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
     with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
         file.write(binary)
         file.flush()
-        usage, code = (
-            subprocess.run([tool, option, file.name], capture_output=True, text=True, check=True).stdout
-            for option in ("--dump-resource-usage", "--dump-sass")
-        )
-    return usage, code
+        return subprocess.run([tool, option, file.name], capture_output=True, text=True, check=True).stdout
 
 
 def _count(pattern: str, text: str) -> int:

@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from fastsnf.engines.triton.config import Tile, find
 from fastsnf.engines.triton.kernels import gabor
 from fastsnf.engines.triton.launch import launch
 from fastsnf.engines.triton.layers import Packed, pack, sum_partials
 from fastsnf.engines.triton.parameters import TIERS, parameters
+from fastsnf.engines.triton.tile_table import Tile, find
 from fastsnf.spec import Activation
 
 

@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from fastsnf.engines.triton.config import Tile, find
 from fastsnf.engines.triton.kernels import cotangent as cotangent_kernel
 from fastsnf.engines.triton.kernels import first as first_kernels
 from fastsnf.engines.triton.kernels import last as last_kernels
 from fastsnf.engines.triton.launch import launch
 from fastsnf.engines.triton.parameters import TIERS, parameters
+from fastsnf.engines.triton.tile_table import Tile, find
 from fastsnf.spec import Activation, Identity
 
 IDENTITY = Identity()

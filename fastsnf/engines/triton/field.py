@@ -14,11 +14,11 @@ from torch import Tensor
 
 from fastsnf.engines.triton import complex_layers, edges, inference, layers
 from fastsnf.engines.triton.backpropagation import End, backward_rows, cotangents
-from fastsnf.engines.triton.config import padded
 from fastsnf.engines.triton.gradients import Gradients
 from fastsnf.engines.triton.grid import Grid
 from fastsnf.engines.triton.launch import processors
 from fastsnf.engines.triton.plan import DTYPES, FieldPlan, Splits, halved, inference_rows, plan_of, splits_of
+from fastsnf.engines.triton.tile_table import padded
 from fastsnf.spec import FieldSpec, Identity
 
 Biases = Sequence[Tensor | None]

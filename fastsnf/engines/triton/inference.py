@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fastsnf.engines.triton import config, layers
+from fastsnf.engines.triton import layers, tile_table
 from fastsnf.engines.triton.grid import NO_GRID, Grid
 from fastsnf.engines.triton.kernels.grid import grid_bits_kernel, grid_points_kernel
 from fastsnf.engines.triton.kernels.network import network_fwd_kernel
@@ -39,7 +39,7 @@ def network_width(features: int) -> int:
 
 def most_width(precision: str) -> int:
     """Return the widest padded layer that has a tile on this architecture, 0 where none has."""
-    entries = config.table(OP).get(architecture(), [])
+    entries = tile_table.table(OP).get(architecture(), [])
     return max(
         (entry["most_columns"] for entry in entries if precision in entry.get("precision", [precision])),
         default=0,
@@ -98,7 +98,7 @@ def network_fwd(
     width = network_width(features)
     act_first, act_last = spec.activations[0], spec.activations[-1]
     act = spec.activations[1] if depth else act_first
-    tile = config.find(OP, precision, act=act.name, columns=width, depth=width)
+    tile = tile_table.find(OP, precision, act=act.name, columns=width, depth=width)
     on_grid = isinstance(points, Grid)
     x = None if isinstance(points, Grid) else points.contiguous()
     rows = points.rows if isinstance(points, Grid) else points.shape[0]

@@ -1,8 +1,8 @@
 """The real hidden layer on the host: tensors in, one launch each; outputs are arguments.
 
-Shapes: `rows` points; F features are padded to Fp columns (`config.padded`). A saved tensor [rows, Fp] holds
-a layer's pre-activations in the format of `parameters.saved_format`, a cotangent `d` [rows, Fp] is dL/du:
-fp32 in ``fp32``, fp32 rounded to tf32 in ``tf32``, bf16 in ``fast``. Contiguous unless said otherwise.
+Shapes: `rows` points; F features are padded to Fp columns (`tile_table.padded`). A saved tensor [rows, Fp]
+holds a layer's pre-activations in the format of `parameters.saved_format`, a cotangent `d` [rows, Fp] is
+dL/du: fp32 in ``fp32``, fp32 rounded to tf32 in ``tf32``, bf16 in ``fast``. Contiguous unless said otherwise.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from fastsnf.engines.triton.config import Tile, find, padded
 from fastsnf.engines.triton.kernels import linear, reduce
 from fastsnf.engines.triton.kernels.pack import pack_weight
 from fastsnf.engines.triton.launch import launch
 from fastsnf.engines.triton.parameters import TIERS, parameters
+from fastsnf.engines.triton.tile_table import Tile, find, padded
 from fastsnf.spec import Activation
 
 

@@ -15,8 +15,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from fastsnf.engines.triton.config import padded
 from fastsnf.engines.triton.parameters import saved_format
+from fastsnf.engines.triton.tile_table import padded
 from fastsnf.spec import Activation, FieldSpec, Identity
 
 FMA_INPUTS = 8

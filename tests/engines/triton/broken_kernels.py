@@ -8,7 +8,7 @@ import torch
 import triton
 import triton.language as tl
 
-from fastsnf.engines.triton import config
+from fastsnf.engines.triton import tile_table
 from fastsnf.engines.triton.launch import architecture, launch
 from tests.engines.triton.compile_worker import Call
 
@@ -64,6 +64,6 @@ def calls() -> Iterator[Call]:
     yield "spills", lambda: run(crowded, ROWS=128)
     yield "without tensor cores", lambda: run(product, ROWS=32, PRECISION="ieee")
     yield "shared memory", lambda: run(product, warps=8, ROWS=256, PRECISION="tf32")
-    yield "no entry", lambda: config.find("no_such_op", "fp32", act="sine", columns=32, depth=32)
+    yield "no entry", lambda: tile_table.find("no_such_op", "fp32", act="sine", columns=32, depth=32)
     yield "no entry here", lambda: {"sm_90": 1}[architecture()]
     yield "does not compile", lambda: run(product, ROWS=100, PRECISION="tf32")

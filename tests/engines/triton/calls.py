@@ -152,17 +152,18 @@ def full() -> Iterator[Call]:
 
 
 def quick() -> Iterator[Call]:
-    """Yield the sine's field at 256 and a small Gabor field in every precision, every other kernel once."""
+    """Yield the sine's field at 256 in every precision, a small Gabor field, every other kernel once."""
+    sine, usual = FieldSpec.mlp(Sine(30.0), 3), Shape(ROWS, 2, 256, 3, 3)
+    small = usual._replace(F=128)
     for precision in PRECISIONS:
-        yield from of(Sine(30.0), precision, 256)
-        gabor, small = FieldSpec.mlp(Gabor(20.0, 10.0), 2), Shape(ROWS, 2, 128, 2, 3)
-        yield f"step gabor {precision} 128", partial(step, gabor, small, precision)
-    yield "forward sine fast 128", partial(forward, FieldSpec.mlp(Sine(30.0), 2), small, "fast")
-    wide = Shape(ROWS, 12, 256, 2, 12)
-    yield "step sine tf32 wide", partial(step, FieldSpec.mlp(Sine(30.0), 2), wide, "tf32")
+        yield f"step sine {precision} 256", partial(step, sine, usual, precision)
+        yield f"backward sine {precision} 256", partial(backward, sine, usual, precision)
+    yield with_phases(("step sine tf32 256", partial(step, sine, usual, "tf32")))
+    yield "step gabor fast 128", partial(step, FieldSpec.mlp(Gabor(20.0, 10.0), 3), small, "fast")
+    yield "forward sine fast 128", partial(forward, sine, small, "fast")
+    yield "step sine tf32 wide", partial(step, sine, usual._replace(D=12, C=12), "tf32")
     for width in (64, 512):  # network-fused, and layer by layer
-        scalar = Shape(ROWS, 2, width, 2, 1)
-        yield f"grid {width}", partial(grid, FieldSpec.mlp(Sine(30.0), 2), scalar, "fast", 0.5)
+        yield f"grid {width}", partial(grid, sine, usual._replace(F=width, C=1), "fast", 0.5)
 
 
 def spelt(widths: Sequence[int] = (*range(32, 2049, 32), 4096)) -> Iterator[Call]:

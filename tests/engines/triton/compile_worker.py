@@ -1,6 +1,6 @@
 """Compile what calls of the engine launch, in a process where Triton does not interpret.
 
-``python -m tests.engines.triton.compile_worker CALLS ARCHITECTURE WORKERS`` takes CALLS as
+``python -m tests.engines.triton.compile_worker CALLS ARCHITECTURE WORKERS [sass]`` takes CALLS as
 ``module:function``, which yields (name, call); a call runs the engine on meta tensors. One JSON object a line
 comes back: ``{"error", "calls"}`` for what has no configuration or does not compile, ``{"report", "calls"}``
 for what does, and last ``{"launched"}``, the number of launches.
@@ -45,8 +45,8 @@ def builds_of(found: Iterable[Any], architecture: str) -> dict[str, tuple[Any, l
     return builds
 
 
-def main(calls: str, architecture: str, workers: int) -> None:
-    """Print a line for every error and for every build."""
+def main(calls: str, architecture: str, workers: int, machine_code: bool) -> None:
+    """Print a line for every error and for every build; `machine_code`: with its instructions counted."""
     from fastsnf.engines.triton.build import compile_all
 
     module, function = calls.split(":")
@@ -54,7 +54,8 @@ def main(calls: str, architecture: str, workers: int) -> None:
     for name, error in failed:
         say(error=error, calls=[name])
     builds = builds_of(found, architecture)
-    for build, result in compile_all([build for build, _ in builds.values()], workers):
+    wanted = [build for build, _ in builds.values()]
+    for build, result in compile_all(wanted, workers, machine_code=machine_code):
         names = builds[build.key][1]
         if isinstance(result, str):
             say(error=result, calls=names)
@@ -73,4 +74,4 @@ if __name__ == "__main__":
         import triton
 
         triton.knobs.cache.dir = folder
-        main(sys.argv[1], sys.argv[2], int(sys.argv[3]))
+        main(sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4:] == ["sass"])

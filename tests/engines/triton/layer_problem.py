@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from fastsnf.engines.triton import layers
-from fastsnf.engines.triton.config import padded
 from fastsnf.engines.triton.parameters import saved_format
 from fastsnf.engines.triton.plan import DTYPES
+from fastsnf.engines.triton.tile_table import padded
 from fastsnf.reference import activations
 from fastsnf.spec import Activation, Identity, Sine
 from tests import cases

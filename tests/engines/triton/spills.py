@@ -22,7 +22,7 @@ class Spill:
     """Builds of `kernel` on `architecture` whose constants include `constants` may spill.
 
     Attributes:
-        most: instructions that store or load spilled registers, by Triton's version; of another version,
+        most: bytes a thread stores and loads of spilled registers, by Triton's version; of another version,
             the largest of them.
     """
 

@@ -59,23 +59,10 @@ def test_products_run_on_the_tensor_cores(quick: Outcome) -> None:
     assert verdict.products(quick, PRODUCTS) == []
 
 
-def test_every_kernel_of_the_engine_is_in_the_quick_set(quick: Outcome) -> None:
-    assert launched_kernels() == verdict.kernels(quick)
-
-
-def test_a_sine_on_load_is_one_instruction(quick: Outcome) -> None:
-    """A tile of 128 x 32 loads a step in 256 threads takes 16 of them a thread, whatever is unrolled."""
-    reports = [
-        report
-        for report, _ in quick.reports
-        if report.kernel == "linear_fwd" and report.constants["TIER"] == "accurate"
-    ]
-    assert reports
-    for report in reports:
-        if report.constants["ACT_IN"] == "sine":
-            loads = report.constants["ROWS"] * report.constants["DEPTH"]
-            assert report.special["SIN"] % (loads // (32 * report.warps)) == 0
-            assert "COS" not in report.special
+def test_every_kernel_of_the_engine_is_in_the_quick_set() -> None:
+    """On one part or another: tiles decide whether sums of groups are launched."""
+    found = [launches_of(calls.quick(), architecture)[0] for architecture in ARCHITECTURES]
+    assert launched_kernels() == {launch.name for launches in found for _, launch in launches}
 
 
 @needs_full
@@ -84,7 +71,6 @@ def test_everything_builds_and_spills_only_where_listed(architecture: str) -> No
     outcome = verdict.compiled(f"{CALLS}:full", architecture, WORKERS)
     wrong = verdict.judge(outcome, SPILLS) + verdict.stale(outcome, SPILLS)
     assert not wrong, "\n".join(wrong)
-    assert launched_kernels() == verdict.kernels(outcome)
 
 
 @pytest.mark.parametrize("architecture", [INTERPRETER, *ARCHITECTURES])

@@ -9,7 +9,7 @@ from torch import Tensor
 pytest.importorskip("triton")
 
 from fastsnf.engines.triton import edges
-from fastsnf.engines.triton.config import padded
+from fastsnf.engines.triton.tile_table import padded
 from fastsnf.reference import activations
 from fastsnf.spec import Activation, Identity, Sine, Tanh
 from tests import cases

@@ -10,17 +10,15 @@ from fastsnf.engines import triton
 from fastsnf.engines.triton import field, plan
 from fastsnf.spec import FieldSpec, Gabor, Identity, Sine, Tanh
 from tests import cases
-from tests.engines.problems import EVERY_SPEC, SPECS, Problem, problem, until_one_passes
+from tests.engines.problems import SPECS, Problem, problem, until_one_passes
 from tests.engines.triton import eager
-from tests.engines.triton.runs import EVERY_PRECISION, kept_run, mse_run, poisoned, recomputed_run
+from tests.engines.triton.runs import crossed, kept_run, mse_run, poisoned, recomputed_run
 from tests.judge import judge
 
 __all__ = ["poisoned"]
 
 FAST_RATIO = 6.0
 """Against eager with rounded operands: the 16-bit saved tensors, rounded too, add to its error."""
-
-QUICK_SPECS = [SPECS[name] for name in (*(act.name for act in cases.ACTIVATIONS), "mixed", "last sinc")]
 
 LEAST_ROUNDING = {"fp32": 2.0, "tf32": 2.0, "fast": FAST_RATIO}
 
@@ -45,34 +43,22 @@ def widths_of(spec: FieldSpec, first: int, hidden: int, last: int) -> list[int]:
     return [first, *[hidden] * (spec.layers - 1), last]
 
 
-@EVERY_PRECISION
-@EVERY_SPEC
+@crossed("spec,precision", list(SPECS.values()), triton.PRECISIONS)
 def test_as_good_as_eager_in_the_same_precision(spec: FieldSpec, precision: str, poisoned: None) -> None:
-    quick = spec in QUICK_SPECS and precision != "tf32"  # its roundings differ from those of fp32 alone
-    if cases.count(10) < 10 and not quick:
-        pytest.skip("with --all")
     until_one_passes(
         lambda case: judged(case, precision),
         lambda draw: problem(spec, widths_of(spec, 2, 37, 3), 35, gen=cases.generator(draw)),
     )
 
 
-@pytest.mark.parametrize("act", [Sine(30.0), Gabor(20.0, 10.0), Tanh()], ids=cases.name)
-@pytest.mark.parametrize(
-    ("inputs", "hidden", "outputs", "layers", "points"),
+@crossed(
+    "act,shape,precision",
+    [Sine(30.0), Gabor(20.0, 10.0), Tanh()],
     [(1, 1, 1, 0, 1), (3, 65, 9, 1, 17), (11, 33, 2, 1, 33), (8, 32, 8, 0, 130)],
+    triton.PRECISIONS,
 )
-@EVERY_PRECISION
-def test_odd_shapes(
-    act: Sine,
-    inputs: int,
-    hidden: int,
-    outputs: int,
-    layers: int,
-    points: int,
-    precision: str,
-    poisoned: None,
-) -> None:
+def test_odd_shapes(act: Sine, shape: tuple[int, int, int, int, int], precision: str, poisoned: None) -> None:
+    inputs, hidden, outputs, layers, points = shape
     spec = FieldSpec.mlp(act, layers)
     until_one_passes(
         lambda case: judged(case, precision),
@@ -86,9 +72,7 @@ def test_odd_shapes(
     )
 
 
-@pytest.mark.parametrize("act", [Sine(30.0), Tanh(), Identity()], ids=cases.name)
-@pytest.mark.parametrize("widths", [[3, 5], [20, 40]], ids=str)
-@EVERY_PRECISION
+@crossed("act,widths,precision", [Sine(30.0), Tanh(), Identity()], [[3, 5], [20, 40]], triton.PRECISIONS)
 def test_one_layer(act: Sine, widths: list[int], precision: str, poisoned: None) -> None:
     until_one_passes(
         lambda case: judged(case, precision),
@@ -96,8 +80,7 @@ def test_one_layer(act: Sine, widths: list[int], precision: str, poisoned: None)
     )
 
 
-@EVERY_PRECISION
-@pytest.mark.parametrize("act", [Sine(30.0), Gabor(20.0, 10.0)], ids=cases.name)
+@crossed("act,precision", [Sine(30.0), Gabor(20.0, 10.0)], triton.PRECISIONS)
 def test_recomputing_is_as_good_as_keeping(act: Sine, precision: str, poisoned: None) -> None:
     until_one_passes(
         lambda case: judge(
@@ -185,8 +168,7 @@ def test_no_rows(act: Sine) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")  # the interpreter is numpy
-@EVERY_PRECISION
-@pytest.mark.parametrize("act", cases.ACTIVATIONS, ids=cases.name)
+@crossed("act,precision", cases.ACTIVATIONS, triton.PRECISIONS)
 def test_nan_and_infinity_stay_in_their_rows_and_reach_the_gradients(act: Sine, precision: str) -> None:
     case = problem(FieldSpec.mlp(act, 1), [2, 20, 20, 1], 40)
     case.x[3, 0], case.x[7, 1] = float("nan"), float("inf")

@@ -11,10 +11,10 @@ from torch import Tensor
 pytest.importorskip("triton")
 
 from fastsnf.engines.triton import edges
-from fastsnf.engines.triton.config import padded
 from fastsnf.engines.triton.kernels.activation import PHASE_NAN
 from fastsnf.engines.triton.launch import recording
 from fastsnf.engines.triton.plan import DTYPES
+from fastsnf.engines.triton.tile_table import padded
 from fastsnf.reference import activations
 from fastsnf.spec import Activation, FieldSpec, Gaussian, Identity, ReLU, Sine, Tanh
 from tests import cases

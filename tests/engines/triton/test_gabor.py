@@ -13,8 +13,8 @@ from torch import Tensor
 pytest.importorskip("triton")
 
 from fastsnf.engines.triton import complex_layers
-from fastsnf.engines.triton.config import padded
 from fastsnf.engines.triton.launch import recording
+from fastsnf.engines.triton.tile_table import padded
 from fastsnf.reference import activations
 from fastsnf.spec import Gabor
 from tests import cases

@@ -12,8 +12,8 @@ from torch.nn import functional
 pytest.importorskip("triton")
 
 from fastsnf.engines.triton import edges
-from fastsnf.engines.triton.config import padded
 from fastsnf.engines.triton.launch import recording
+from fastsnf.engines.triton.tile_table import padded
 from fastsnf.reference import activations
 from fastsnf.spec import Activation, Gabor, Gaussian, Identity, ReLU, Sine, Tanh
 from tests import cases

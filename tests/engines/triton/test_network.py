@@ -12,7 +12,7 @@ from torch import Tensor
 
 pytest.importorskip("triton")
 
-from fastsnf.engines.triton import config, inference
+from fastsnf.engines.triton import inference, tile_table
 from fastsnf.engines.triton.grid import Grid
 from fastsnf.engines.triton.launch import recording
 from fastsnf.spec import FieldSpec, Finer, Gabor, Gaussian, Identity, ReLU, Sine, Tanh
@@ -230,4 +230,4 @@ def test_widths_that_fit(architecture: str, precision: str, widest: int) -> None
     assert len(fused) == sum(width <= widest for width in (1, 32, 100, 128, 256))
     for launch in fused:  # coordinates in, values out, weights once: no activation crosses the bus
         assert launch.bytes_written == 4 * 1000
-        assert launch.bytes_read - 4 * 3000 < 4 * 4 * 4 * config.padded(256) ** 2
+        assert launch.bytes_read - 4 * 3000 < 4 * 4 * 4 * tile_table.padded(256) ** 2

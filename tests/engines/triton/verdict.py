@@ -25,14 +25,15 @@ class Outcome:
     launched: int = 0
 
 
-def compiled(calls: str, architecture: str, workers: int = 1) -> Outcome:
+def compiled(calls: str, architecture: str, workers: int = 1, *, machine_code: bool = False) -> Outcome:
     """Compile the calls of ``module:function`` for `architecture` and return the outcome.
 
     Raises:
         RuntimeError: the worker itself failed.
     """
     done = subprocess.run(
-        [sys.executable, "-m", "tests.engines.triton.compile_worker", calls, architecture, str(workers)],
+        [sys.executable, "-m", "tests.engines.triton.compile_worker", calls, architecture, str(workers)]
+        + ["sass"] * machine_code,
         cwd=ROOT,
         env={**os.environ, "TRITON_INTERPRET": "0", "OMP_NUM_THREADS": "1"},
         capture_output=True,
