@@ -90,7 +90,7 @@ class Field(nn.Module):
         if x.dim() == 0 or x.shape[-1] != self.in_features:
             raise InputError(f"expected x of shape [..., {self.in_features}]; got {list(x.shape)}")
         kind = x.device.type
-        if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind):
+        if ops.has_autocast(kind) and torch.is_autocast_enabled(kind):
             with torch.autocast(kind, enabled=False):
                 return self._evaluate(x.to(self.linears()[0].weight.dtype))
         return self._evaluate(x)

@@ -18,6 +18,7 @@ from fastsnf.ops.field import activate, field, linear_act
 from fastsnf.ops.grid import field_on_grid
 from fastsnf.ops.mse import MseResult, mse_value_and_grad
 from fastsnf.ops.precision import use_precision
+from fastsnf.ops.registration import has_autocast
 
 __all__ = [
     "AUTO",
@@ -31,6 +32,7 @@ __all__ = [
     "explain",
     "field",
     "field_on_grid",
+    "has_autocast",
     "linear_act",
     "mse_value_and_grad",
     "use_engine",

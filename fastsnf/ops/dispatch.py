@@ -160,11 +160,12 @@ def _passed_by(
 def _plain_operations_needed() -> bool:
     # A custom op has no rule for these: grad would raise, and jvp return tangents of zero without a word. An
     # exported program must run where fastsnf is not installed.
-    return (
-        torch._C._are_functorch_transforms_active()
-        or forward_ad._current_level >= 0
-        or torch.compiler.is_exporting()
-    )
+    return torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0 or _exporting()
+
+
+@torch.compiler.assume_constant_result  # tracing it, torch 2.11 takes every torch.compile for an export
+def _exporting() -> bool:
+    return torch.compiler.is_exporting()
 
 
 def engines_report() -> list[dict[str, Any]]:

@@ -45,7 +45,13 @@ def unflatten(params: Sequence[Tensor], has_bias: Sequence[bool]) -> tuple[list[
 def own_precision(x: Tensor) -> AbstractContextManager[Any]:
     """Return a context without autocast on x's device: a field computes in its own dtype on every engine."""
     kind = x.device.type
-    return torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else nullcontext()
+    return torch.autocast(kind, enabled=False) if has_autocast(kind) else nullcontext()
+
+
+@torch.compiler.assume_constant_result  # torch 2.11 cannot trace the question
+def has_autocast(device_type: str) -> bool:
+    """Return whether torch has an autocast mode for devices of a type."""
+    return torch.amp.is_autocast_available(device_type)
 
 
 def evaluate(

@@ -178,6 +178,11 @@ def test_the_triton_engine_says_every_reason() -> None:
 @pytest.fixture
 def on_gpu(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, list[str]]]:
     """Return a function that asks for a field on a GPU of some compute capability, which is not there."""
+    with FakeTensorMode() as mode:  # now, since making one asks for a driver where there should be a GPU
+        x, *weights = (
+            FakeTensor(mode, torch.empty(size, device="meta"), torch.device("cuda:0"))
+            for size in ((5, 2), (8, 2), (3, 8))
+        )
     monkeypatch.setenv("TRITON_INTERPRET", "0")
     monkeypatch.setattr(torch.version, "hip", None)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
@@ -185,14 +190,9 @@ def on_gpu(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, list[str]
     def ask(gpu_failure: str = "", *, broken: str = "") -> dict[str, list[str]]:
         monkeypatch.setattr("fastsnf.engines.triton.availability._gpu_failure", lambda _index: gpu_failure)
         monkeypatch.setattr("fastsnf.engines.triton.availability._import_failure", lambda: broken)
-        with FakeTensorMode() as mode:
-            x, *weights = (
-                FakeTensor(mode, torch.empty(size, device="meta"), torch.device("cuda:0"))
-                for size in ((5, 2), (8, 2), (3, 8))
-            )
-            found = dict(ops.explain(x, weights, [None, None], spec=SPEC))
-            found["chosen"] = [ops.chosen(x, weights, [None, None], spec=SPEC)]
-            return found
+        found = dict(ops.explain(x, weights, [None, None], spec=SPEC))
+        found["chosen"] = [ops.chosen(x, weights, [None, None], spec=SPEC)]
+        return found
 
     return ask
 
