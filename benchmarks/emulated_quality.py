@@ -20,7 +20,7 @@ from torch.nn import functional
 from benchmarks.time_to_psnr import photograph
 from fastsnf.nn import SNF
 from fastsnf.ops import activate
-from fastsnf.spec import Activation, Sine, make_activation
+from fastsnf.spec import Activation, Finer, Sine, make_activation
 
 Round = Callable[[Tensor], Tensor]
 
@@ -55,57 +55,65 @@ class Product(torch.autograd.Function):
         return d_u @ weight, d_u.T @ h, None
 
 
-def saved(u: Tensor, act: Activation, precision: str) -> Tensor:
-    """Return pre-activations as they come back from what `precision` saves, with the derivative of `u`."""
+def saved(u: Tensor, act: Activation, precision: str, halve_finer: bool) -> Tensor:
+    """Return pre-activations as they come back from what `precision` saves, with the derivative of `u`.
+
+    `halve_finer`: save FINER's in fp16 too, which the engine does not.
+    """
     if precision != "fast":
         return u
     coarse = u.detach().half().float()
+    if isinstance(act, Finer) and not halve_finer:
+        return u
     if isinstance(act, Sine):
         turns = act.omega * u.detach() / (2.0 * math.pi)
         coarse = torch.round(turns * 65536.0) / 65536.0 * (2.0 * math.pi) / act.omega
     return u + (coarse - u).detach()
 
 
-def output(field: SNF, x: Tensor, precision: str) -> Tensor:
+def output(field: SNF, x: Tensor, precision: str, halve_finer: bool) -> Tensor:
     """Return the field's output at x; first and last layer are float32, as on the GPU."""
     weights, biases = field.layer_tensors()
     h, last = x, len(weights) - 1
     for l, (weight, bias, act) in enumerate(zip(weights, biases, field.spec.activations, strict=True)):
         exact = l in (0, last)
         u = functional.linear(h, weight, bias) if exact else Product.apply(h, weight, precision) + bias
-        h = activate(u if l == last else saved(u, act, precision), activation=act)
+        h = activate(u if l == last else saved(u, act, precision, halve_finer), activation=act)
     return h
 
 
-def psnr(activation: Activation, precision: str, size: int, width: int, steps: int) -> float:
-    """Return the PSNR after `steps` full-batch Adam steps on the photograph, size x size."""
-    image = photograph(size)
-    field = SNF(2, 1, width, 3, activation=activation, generator=torch.Generator().manual_seed(0))
+def psnr(activation: Activation, precision: str, options: argparse.Namespace) -> float:
+    """Return the PSNR after full-batch Adam steps on the photograph."""
+    image = photograph(options.size)
+    field = SNF(2, 1, options.width, 3, activation=activation, generator=torch.Generator().manual_seed(0))
     optimizer = torch.optim.Adam(field.parameters(), lr=1e-4)
-    for _ in range(steps):
+
+    def loss() -> Tensor:
+        out = output(field, image.coords, precision, options.halve_finer)
+        return nn.functional.mse_loss(out, image.values)
+
+    for _ in range(options.steps):
         optimizer.zero_grad()
-        nn.functional.mse_loss(output(field, image.coords, precision), image.values).backward()  # type: ignore[no-untyped-call]
+        loss().backward()  # type: ignore[no-untyped-call]  # torch does not annotate it
         optimizer.step()
     with torch.no_grad():
-        return float(
-            -10.0 * torch.log10((output(field, image.coords, precision) - image.values).square().mean())
-        )
+        return float(-10.0 * torch.log10(loss()))
 
 
 def main() -> None:
     """Print one JSON object an activation and precision."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--activations", nargs="+", default=["sine"])
-    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--size", type=int, default=128)
     parser.add_argument("--width", type=int, default=256)
+    parser.add_argument("--halve-finer", action="store_true", help="save FINER's pre-activations in fp16 too")
     options = parser.parse_args()
     for name in options.activations:
         for precision in ROUNDINGS:
-            value = psnr(make_activation(name), precision, options.size, options.width, options.steps)
-            print(
-                json.dumps({"activation": name, "precision": precision, "psnr": round(value, 3)}), flush=True
-            )
+            value = psnr(make_activation(name), precision, options)
+            row = {"activation": name, "precision": precision, "psnr": round(value, 3)}
+            print(json.dumps(row), flush=True)
 
 
 if __name__ == "__main__":

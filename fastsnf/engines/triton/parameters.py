@@ -26,7 +26,11 @@ def parameters(act: Activation, suffix: str = "") -> dict[str, float]:
 
 
 def saved_format(act: Activation, precision: str, *, phases: bool = False) -> str:
-    """Return the format in which a layer's pre-activations are saved; `phases`: 16-bit phases in tf32."""
-    if precision == "fast":
+    """Return the format in which a layer's pre-activations are saved; `phases`: 16-bit phases in tf32.
+
+    FINER's phase grows with the square of u, and fp16 does not hold it: 8 dB are lost on a photograph
+    (``python -m benchmarks.emulated_quality --activations finer --halve-finer``). So u is saved whole.
+    """
+    if precision == "fast" and act.name != "finer":
         return "phase16" if act.name == "sine" else "float16"
     return "phase16" if phases and precision == "tf32" and act.name == "sine" else "float32"
