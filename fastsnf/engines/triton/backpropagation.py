@@ -100,7 +100,7 @@ def _output(
             d_out=end.d_out,
         )
         if gradients is not None:
-            gradients.add_edge(top + 1, partial)
+            gradients.add_edge(top + 1, partial, group=splits.edges)
     else:
         linear = layer.act_out == Identity()
         edges.cotangent(
@@ -116,7 +116,7 @@ def _output(
             d_out=end.d_out,
         )
     if gradients is not None and _sums_come_from_above(plan, top):
-        gradients.add_bias(top, db)
+        gradients.add_bias(top, db, group=splits.edges)
 
 
 def _sums_come_from_above(plan: FieldPlan, l: int) -> bool:
@@ -171,7 +171,7 @@ def _below(
     else:
         layers.linear_dx(d, packed, s_in, layer.act_in, d_in, db, plan.precision, format_in=layer.format_in)
     if gradients is not None and db is not None:
-        gradients.add_bias(l - 1, db, group=splits.edge // size)
+        gradients.add_bias(l - 1, db, group=splits.product // size)
 
 
 def _coordinates(
@@ -190,7 +190,7 @@ def _coordinates(
         count = -(-x.shape[0] // splits.edge)
         partial = x.new_empty(count, layer.fan_out, layer.fan_in + 1)
         edges.first_dw(x, d, partial, splits.edge)
-        gradients.add_edge(0, partial, bias=not _sums_come_from_above(plan, 0))
+        gradients.add_edge(0, partial, bias=not _sums_come_from_above(plan, 0), group=splits.edges)
     elif gradients is not None:
         gradients.add_weight(0, _weight_partials(plan, 0, d, x, splits))
     if d_x is None:

@@ -248,7 +248,7 @@ def mse_value_and_grad(
             buffers = cotangents(call.plan, saved, in_place=True)
             gradients.next_chunk()
             backward_rows(call.plan, call.parameters, x[chunk], saved, buffers, end, splits, gradients, None)
-            layers.sum_partials(losses.unsqueeze(1), loss.view(1), accumulate=True)
+            layers.sum_partials(losses.unsqueeze(1), loss.view(1), accumulate=True, group=splits.edges)
         gradients.finish()
         return loss / norm, gradients
 

@@ -61,16 +61,20 @@ class Gradients:
         else:
             layers.sum_partials(partial, d_bias, accumulate=self._accumulate, group=group)
 
-    def add_edge(self, l: int, partial: Tensor, *, bias: bool = True) -> None:
+    def add_edge(self, l: int, partial: Tensor, *, bias: bool = True, group: int = 1) -> None:
         """Add the sums of an edge's splits, [S, rows, columns + 1], the bias last; (re | im) if complex.
 
-        Without `bias` that column is left out.
+        Without `bias` that column is left out. `group` splits are one term, see `layers.sum_partials`.
         """
         d_weight, d_bias = self.d_weights[l], self.d_biases[l]
         columns = d_weight.shape[1]
         for part, target in enumerate(_parts(d_weight)):
+            if part == 0:  # the leading columns; sums each group's whole rows, in its first one
+                layers.sum_partials(partial, target, accumulate=self._accumulate, group=group)
+                partial = partial[::group]
             block = partial[..., part * (columns + 1) : (part + 1) * (columns + 1)]
-            layers.sum_partials(block[..., :columns], target, accumulate=self._accumulate)
+            if part > 0:
+                layers.sum_partials(block[..., :columns], target, accumulate=self._accumulate)
             if bias and d_bias is not None:
                 layers.sum_partials(block[..., columns], _parts(d_bias)[part], accumulate=self._accumulate)
 

@@ -186,6 +186,15 @@ class Splits(NamedTuple):
     product: int
     chunk: int
 
+    @property
+    def edges(self) -> int:
+        """How many partial sums of an edge are one term of the ordered sum over rows.
+
+        They are added in parallel: a thousand terms one after the other would take as long as a kernel of
+        the layers. Chunks are whole terms.
+        """
+        return self.product // self.edge
+
 
 def splits_of(plan: FieldPlan, rows: int, processors: int, *, kept: bool = False) -> Splits:
     """Return the splits of `rows` rows on a GPU of `processors` multiprocessors.

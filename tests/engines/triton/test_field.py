@@ -100,16 +100,17 @@ def equal(left: list[Tensor], right: list[Tensor]) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("act", "outputs", "kept"),
-    [(Sine(30.0), 1, False), (Sine(30.0), 10, True), (Gabor(20.0, 10.0), 1, True)],
-    ids=["sine", "sine, wide, kept", "gabor, kept"],
+    ("act", "outputs", "kept", "points"),
+    [(Sine(30.0), 1, False, 300), (Sine(30.0), 10, True, 100), (Gabor(20.0, 10.0), 1, True, 300)],
+    ids=["sine, groups of splits", "sine, wide, kept", "gabor, groups of splits, kept"],
 )
 def test_chunks_halve_when_memory_is_short(
-    act: Sine, outputs: int, kept: bool, monkeypatch: pytest.MonkeyPatch
+    act: Sine, outputs: int, kept: bool, points: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(plan, "ROW_UNIT", 32)
     monkeypatch.setattr(field, "_fitting", {})
-    case = problem(FieldSpec.mlp(act, 1), [2, 20, 20, outputs], 100)
+    case = problem(FieldSpec.mlp(act, 1), [2, 20, 20, outputs], points)
+    limit = points * 2 // 5
     run, rows = (kept_run, case.field_rows) if kept else (mse_run, case.mse_rows)
     whole = run(case.spec, "fast")(rows, case.weights, case.biases)
     sizes: list[int] = []
@@ -117,20 +118,20 @@ def test_chunks_halve_when_memory_is_short(
 
     def limited(plan: object, parameters: object, x: Tensor, *rest: object) -> None:
         sizes.append(len(x))
-        if len(x) > 40:
-            raise torch.OutOfMemoryError("no memory for more than 40 rows")
+        if len(x) > limit:
+            raise torch.OutOfMemoryError(f"no memory for more than {limit} rows")
         backward_rows(plan, parameters, x, *rest)
 
     monkeypatch.setattr(field, "backward_rows", limited)
     small = run(case.spec, "fast")(rows, case.weights, case.biases)
-    assert sizes[0] == 100
-    assert sum(sizes[-4:]) == 100
+    assert sizes[0] == points
+    assert sum(sizes[-4:]) == points
     assert torch.equal(whole.scalars[0], small.scalars[0])
     assert equal(whole.weights, small.weights)
     assert equal(whole.biases, small.biases)
     sizes.clear()
     run(case.spec, "fast")(rows, case.weights, case.biases)
-    assert max(sizes) <= 40, "the next step starts with what fitted"
+    assert max(sizes) <= limit, "the next step starts with what fitted"
     monkeypatch.setattr(field, "_fitting", {})
     monkeypatch.setattr(field, "halved", lambda splits: None)
     with pytest.raises(torch.OutOfMemoryError):
