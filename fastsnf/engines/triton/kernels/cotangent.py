@@ -9,7 +9,7 @@ from fastsnf.engines.triton.kernels.activation import activate, decode, derivati
 from fastsnf.engines.triton.kernels.operand import operand
 
 
-@triton.jit
+@triton.jit(do_not_specialize=("M", "split_rows"))  # one build for any number of rows
 def cotangent(
     out,
     s_last,

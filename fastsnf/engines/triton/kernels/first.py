@@ -11,7 +11,7 @@ import triton.language as tl
 from fastsnf.engines.triton.kernels.activation import activate, encode
 
 
-@triton.jit
+@triton.jit(do_not_specialize=("M",))  # one build for any number of rows
 def first_fwd(
     x,
     weight,
@@ -58,7 +58,7 @@ def first_fwd(
     tl.store(place, stored, mask=there[:, None] & (rn < width)[None, :])
 
 
-@triton.jit
+@triton.jit(do_not_specialize=("M", "split_rows"))  # one build for any number of rows
 def first_dw(
     x,
     d0,

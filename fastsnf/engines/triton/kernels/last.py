@@ -192,7 +192,7 @@ def store_gradients(partial, split, dw_re, dw_im, db, F, C: tl.constexpr, COMPLE
             tl.store(place + 2 * F + 1, 0.0)  # d_u is real
 
 
-@triton.jit
+@triton.jit(do_not_specialize=("M", "program_rows"))  # one build for any number of rows
 def last_fwd(
     s_in,
     weight,
@@ -248,7 +248,7 @@ def last_fwd(
             tl.store(out + rm * stride_out + c, value, mask=rm < end)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=("M", "split_rows"))  # one build for any number of rows
 def last_step(
     s_in,
     weight,
