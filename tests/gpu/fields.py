@@ -2,67 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
 
-from benchmarks.gate import LUCK, relative_error
-from fastsnf import ops, reference
+from fastsnf import ops
 from fastsnf.spec import Activation, FieldSpec
-from tests import cases
+from tests import cases, judge
+from tests import eager_precisions as eager
+from tests.engines.problems import Problem, problem, until_one_passes
+from tests.judge import Result, Run
+from tests.tolerances import PRECISION_RATIOS
 
 DEVICE = "cuda"
 PRECISIONS = ("fp32", "tf32", "fast")
-Params = tuple[list[Tensor], list[Tensor | None]]
-
-FACTOR = {"fp32": 2.0, "tf32": 3.0, "fast": 3.0}
-"""Times the error of the yardstick: eager float32, or float64 whose weights alone are rounded as the
-precision rounds them. Rounded activations and cotangents come on top there: 2 sqrt(2) and a little."""
-
-FEW = 64
-"""Entries under which a yardstick's error is a matter of luck: the largest of all stands in for it."""
-
-BITS = {"tf32": 13, "fast": 16}
-"""Low bits of a float32 that rounding to tf32 and to bf16 drops."""
 
 
-class Problem:
-    """A random field of L + 2 layers, N points and targets on the GPU; fresh in every session of tests."""
+def drawn(
+    act: Activation,
+    rows: int,
+    width: int,
+    *,
+    inputs: int = 2,
+    outputs: int = 3,
+    depth: int = 3,
+    weighted: bool = False,
+) -> Problem:
+    """Return a random field of L + 2 layers on the GPU, its points and targets, fresh in every call.
 
-    def __init__(self, act: Activation, rows: int, width: int, *, outputs: int = 3, depth: int = 3) -> None:
-        self.spec = FieldSpec.mlp(act, depth)
-        seed = int(torch.seed() % 2**31)
-        print(f"seed {seed}")  # pytest shows it where a test fails
-        gen = torch.Generator().manual_seed(seed)
-        widths = [2, *[width] * (depth + 1), outputs]
-        weights, biases = cases.random_field(self.spec, widths, gen=gen)
-        self.weights = [weight.to(DEVICE) for weight in weights]
-        self.biases = [None if bias is None else bias.to(DEVICE) for bias in biases]
-        self.x = cases.random_points(rows, 2, gen=gen).to(DEVICE)
-        self.y = torch.rand(rows, outputs, generator=gen).to(DEVICE)
-
-    def exact(self) -> Params:
-        """Return the parameters in float64."""
-        return wide(self.weights), wide(self.biases)
-
-    def rounded(self, precision: str) -> Params:
-        """Return the parameters in float64, the weights of the products rounded as the precision does."""
-        weights = [self.weights[0], *(round_bits(w, BITS[precision]) for w in self.weights[1:])]
-        return wide(weights), wide(self.biases)
-
-
-def wide(tensors: Sequence[Tensor | None]) -> list:
-    """Return copies in float64 or complex128."""
-    return cases.as_double(tensors)
+    With `weighted`, a third of the points has weight 0 and a target of NaN; else every weight is 1.
+    """
+    seed = int(torch.seed() % 2**31)
+    print(f"seed {seed}")  # pytest shows it where a test fails
+    widths = [inputs, *[width] * (depth + 1), outputs]
+    case = problem(FieldSpec.mlp(act, depth), widths, rows, gen=torch.Generator().manual_seed(seed))
+    if not weighted:
+        case = case._replace(
+            target=case.target.nan_to_num(0.5), sample_weight=torch.ones_like(case.sample_weight)
+        )
+    return moved(case, DEVICE)
 
 
-def round_bits(tensor: Tensor, bits: int) -> Tensor:
-    """Return float32 or complex64 numbers rounded to nearest, without their low bits."""
-    parts = torch.view_as_real(tensor).contiguous() if tensor.is_complex() else tensor
-    whole = (parts.view(torch.int32) + (1 << (bits - 1))) >> bits << bits
-    kept = whole.view(torch.float32)
-    return torch.view_as_complex(kept) if tensor.is_complex() else kept
+def moved(case: Problem, device: str) -> Problem:
+    """Return a problem with every tensor on a device."""
+    parts = [to(part, device) if isinstance(part, list) else part for part in case]
+    return Problem(*(part.to(device) if isinstance(part, Tensor) else part for part in parts))
+
+
+def to(tensors: Sequence[Tensor | None], device: str) -> list:
+    """Return tensors on a device."""
+    return [None if tensor is None else tensor.to(device) for tensor in tensors]
 
 
 def poison() -> None:
@@ -70,87 +61,132 @@ def poison() -> None:
     large = [torch.full((1 << 26,), float("nan"), device=DEVICE) for _ in range(8)]
     small = [torch.full((1 << 14,), float("nan"), device=DEVICE) for _ in range(64)]
     tiny = [torch.full((128,), float("nan"), device=DEVICE) for _ in range(256)]
-    torch.cuda.synchronize()
+    if DEVICE == "cuda":
+        torch.cuda.synchronize()
     del large, small, tiny
 
 
-def differentiated(forward, x: Tensor, weights, biases, d_out: Tensor) -> dict[str, Tensor]:
-    """Return output and gradients of ``forward(x, weights, biases)`` for a cotangent."""
-    x = x.detach().clone().requires_grad_()
-    weights, biases = cases.leaves(weights), cases.leaves(biases)
-    out = forward(x, weights, biases)
-    out.backward(d_out.to(out.dtype))
-    found = {"out": out.detach(), "d_x": x.grad}
-    found |= {f"d_weight[{l}]": weight.grad for l, weight in enumerate(weights)}
-    return found | {f"d_bias[{l}]": b.grad for l, b in enumerate(biases) if b is not None}
+def values_run(spec: FieldSpec, precision: str) -> Run:
+    """Return inference on the engine as a run of (x,)."""
+
+    def values(x: Tensor, weights: list[Tensor], biases: list[Tensor | None], spec: FieldSpec) -> Tensor:
+        with torch.inference_mode():
+            return ops.field(x, weights, biases, spec=spec, engine="triton", precision=precision).clone()
+
+    return eager.forward_run(spec, values)
 
 
-def named(loss: Tensor, d_weights, d_biases) -> dict[str, Tensor]:
-    """Return the results of a training step by name."""
-    found = {"loss": loss} | {f"d_weight[{l}]": d for l, d in enumerate(d_weights)}
-    return found | {f"d_bias[{l}]": d for l, d in enumerate(d_biases) if d is not None}
-
-
-def by_autograd(problem: Problem, precision: str, d_out: Tensor) -> dict[str, Tensor]:
-    """Return output and gradients of `ops.field` on the engine."""
-
-    def forward(x, weights, biases):
-        return ops.field(x, weights, biases, spec=problem.spec, engine="triton", precision=precision)
-
-    return differentiated(forward, problem.x, problem.weights, problem.biases, d_out)
-
-
-def by_reference(problem: Problem, params: Params, d_out: Tensor) -> dict[str, Tensor]:
-    """Return the same of the reference, in the dtype of `params`."""
-
-    def forward(x, weights, biases):
-        return reference.forward(x, weights, biases, problem.spec)
-
-    dtype = params[0][0].dtype
-    return differentiated(forward, problem.x.to(dtype), *params, d_out.to(dtype))
-
-
-def step(problem: Problem, precision: str, **options) -> dict[str, Tensor]:
-    """Return loss and gradients of `ops.mse_value_and_grad` on the engine."""
-    return named(
-        *ops.mse_value_and_grad(
-            problem.x, problem.y, problem.weights, problem.biases,
-            spec=problem.spec, engine="triton", precision=precision, **options,
-        )
-    )  # fmt: skip
-
-
-def step_reference(problem: Problem, params: Params) -> dict[str, Tensor]:
-    """Return the same of the reference, in the dtype of `params`."""
-    dtype = params[0][0].dtype
-    x, y = problem.x.to(dtype), problem.y.to(dtype)
-    return named(*reference.mse_value_and_grad(x, y, *params, problem.spec, None))
-
-
-def assert_close(problem: Problem, precision: str, found, evaluate) -> None:
-    """Assert that every tensor found is near float64's; ``evaluate(params)`` gives those of the reference."""
-    exact = evaluate(problem.exact())
-    torch.set_float32_matmul_precision("highest")
-    yard = (
-        evaluate((problem.weights, problem.biases))
-        if precision == "fp32"
-        else evaluate(problem.rounded(precision))
+def field_run(spec: FieldSpec, precision: str) -> Run:
+    """Return output and gradients of `ops.field` on the engine as a run of (x, d_out)."""
+    return judge.field_run(
+        spec, lambda x, w, b: ops.field(x, w, b, spec=spec, engine="triton", precision=precision)
     )
-    yards = {name: relative_error(yard[name], truth) for name, truth in exact.items()}
-    wrong = []
-    for name, truth in exact.items():
-        ours = relative_error(found[name], truth)
-        allowed = yards[name] if truth.numel() >= FEW else max(yards.values())
-        limit = max(FACTOR[precision] * allowed, LUCK)
-        if not ours <= limit:  # NaN is wrong
-            wrong.append(f"{name} {tuple(truth.shape)}: {ours:.2e} > {limit:.2e}")
-    assert not wrong, "; ".join(wrong)
+
+
+def step_run(spec: FieldSpec, precision: str, weighted: bool = False) -> Run:
+    """Return a training step on the engine as a run of (x, target, sample_weight)."""
+
+    def value_and_grad(
+        x: Tensor, target: Tensor, weights: list, biases: list, sample_weight: Tensor
+    ) -> tuple:
+        return ops.mse_value_and_grad(
+            x, target, weights, biases, spec=spec, sample_weight=sample_weight if weighted else None,
+            engine="triton", precision=precision,
+        )  # fmt: skip
+
+    return judge.mse_run(spec, value_and_grad)
+
+
+def by_autograd(case: Problem, precision: str) -> dict[str, Tensor]:
+    """Return output and gradients of `ops.field` on the engine, by name."""
+    return field_run(case.spec, precision)(case.field_rows, case.weights, case.biases).named()
+
+
+def step(case: Problem, precision: str) -> dict[str, Tensor]:
+    """Return loss and gradients of a training step on the engine, by name."""
+    return step_run(case.spec, precision)(case.mse_rows, case.weights, case.biases).named()
+
+
+@contextmanager
+def ieee_products() -> Iterator[None]:
+    """Multiply float32 as float32 inside the block, whatever torch is set to."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+def on_the_gpu(run: Run) -> Run:
+    """Return a run of tensors on the CPU, where the judge draws neighbours, that is made on the GPU."""
+
+    def moving(rows: Sequence[Tensor], weights: list[Tensor], biases: list[Tensor | None]) -> Result:
+        with ieee_products():
+            found = run(to(rows, DEVICE), to(weights, DEVICE), to(biases, DEVICE))
+        return Result(*(to(part, "cpu") for part in found))
+
+    return moving
+
+
+Runs = Callable[[Problem], tuple[Run, Run, list[Tensor]]]
+
+
+def judged(precision: str, draw: Callable[[], Problem], runs: Runs) -> None:
+    """Assert that the engine is as near to float64 as eager in the same precision.
+
+    Args:
+        precision: the engine's and eager's.
+        draw: returns a problem; another one is drawn where eager was exact by luck.
+        runs: returns the engine's run, eager's, and what both take as rows, of a problem.
+    """
+
+    def hold(case: Problem) -> None:
+        ours, theirs, rows = runs(case)
+        poison()
+        judge.judge(
+            on_the_gpu(ours), on_the_gpu(theirs), to(rows, "cpu"), to(case.weights, "cpu"),
+            to(case.biases, "cpu"), PRECISION_RATIOS[precision],
+        )  # fmt: skip
+
+    until_one_passes(hold, lambda _: draw())
+
+
+def step_judged(precision: str, draw: Callable[[], Problem], weighted: bool = False) -> None:
+    """Assert that loss and gradients of a training step are right."""
+    judged(precision, draw, lambda case: (
+        step_run(case.spec, precision, weighted), eager.mse_run(case.spec, precision), case.mse_rows
+    ))  # fmt: skip
+
+
+def field_judged(precision: str, draw: Callable[[], Problem]) -> None:
+    """Assert that output and gradients by autograd are right."""
+    judged(precision, draw, lambda case: (
+        field_run(case.spec, precision), eager.field_run(case.spec, precision), case.field_rows
+    ))  # fmt: skip
+
+
+def values_judged(precision: str, draw: Callable[[], Problem]) -> None:
+    """Assert that inference is right."""
+
+    def values(*call: object) -> Tensor:
+        with torch.no_grad():
+            return eager.forward(*call, precision)
+
+    judged(precision, draw, lambda case: (
+        values_run(case.spec, precision), eager.forward_run(case.spec, values), [case.x]
+    ))  # fmt: skip
 
 
 def assert_same_bits(one: dict[str, Tensor], other: dict[str, Tensor]) -> None:
-    """Assert that two results agree bit for bit."""
+    """Assert that two results agree bit for bit, and are finite."""
     wrong = [name for name in one if not torch.equal(one[name], other[name])]
     assert not wrong, f"bits differ: {', '.join(wrong)}"
     assert all(
         bool(torch.isfinite(torch.view_as_real(t) if t.is_complex() else t).all()) for t in one.values()
     )
+
+
+def as_doubles(case: Problem) -> tuple[list, list]:
+    """Return the parameters in float64."""
+    return cases.as_double(case.weights), cases.as_double(case.biases)

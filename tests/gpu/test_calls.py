@@ -11,6 +11,7 @@ from fastsnf.errors import EngineError, InputError
 from fastsnf.ops import registration
 from fastsnf.spec import FieldSpec, Sine
 from tests.engines.problems import Problem, problem
+from tests.gpu.fields import moved
 from tests.ops.functions import as_leaves, field_of, present
 from tests.tolerances import assert_close
 
@@ -21,12 +22,7 @@ SPEC = FieldSpec.mlp(Sine(3.0), 1)
 def on(device: str) -> Problem:
     """Return a random problem with its points, parameters and cotangent on a device."""
     case = problem(SPEC, [2, 64, 64, 3], 1000, bias=[True, False, True])
-    return case._replace(
-        x=case.x.to(device),
-        weights=[weight.to(device) for weight in case.weights],
-        biases=[None if bias is None else bias.to(device) for bias in case.biases],
-        d_out=case.d_out.to(device),
-    )
+    return moved(case, device)
 
 
 def derivatives(case: Problem) -> list[Tensor]:

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 import fastsnf
+from benchmarks.gate import relative_error
 from fastsnf import ops, reference
 from fastsnf.spec import Sine
-from tests.gpu import fields
-from tests.gpu.fields import Problem
+from tests.gpu.fields import as_doubles, drawn
 
 pytestmark = pytest.mark.gpu
 
@@ -20,7 +20,7 @@ def snf(width: int = 64) -> fastsnf.SNF:
 
 
 def test_auto_takes_the_engine_on_the_gpu():
-    problem = Problem(Sine(30.0), 1000, 64)
+    problem = drawn(Sine(30.0), 1000, 64)
     assert ops.chosen(problem.x, problem.weights, problem.biases, spec=problem.spec) == "triton"
     report = {row["engine"]: row for row in ops.engines_report()}
     assert report["triton"]["available"], report["triton"]["reasons"]
@@ -28,7 +28,7 @@ def test_auto_takes_the_engine_on_the_gpu():
 
 
 def test_auto_follows_the_setting_of_torch():
-    problem = Problem(Sine(30.0), 1000, 64)
+    problem = drawn(Sine(30.0), 1000, 64)
     call = ("auto", problem.x, problem.weights, problem.spec)
     try:
         for setting, precision in (("highest", "fp32"), ("high", "tf32"), ("medium", "fast")):
@@ -47,9 +47,9 @@ def test_compile_fullgraph():
     field.zero_grad()
     out = compiled(x)
     out.sum().backward()
-    assert fields.relative_error(out, plain.double()) <= 1e-5
+    assert relative_error(out, plain.double()) <= 1e-5
     for parameter, gradient in zip(field.parameters(), gradients, strict=True):
-        assert fields.relative_error(parameter.grad, gradient.double()) <= 1e-4
+        assert relative_error(parameter.grad, gradient.double()) <= 1e-4
 
 
 def test_autocast_changes_nothing():
@@ -61,7 +61,7 @@ def test_autocast_changes_nothing():
 
 def test_double_backward():
     """The gradient of a gradient's norm (as an Eikonal loss has it), against float64."""
-    problem = Problem(Sine(30.0), 2000, 64, outputs=1, depth=2)
+    problem = drawn(Sine(30.0), 2000, 64, outputs=1, depth=2)
 
     def penalty(forward, x, weights):
         x = x.detach().clone().requires_grad_()
@@ -73,10 +73,10 @@ def test_double_backward():
         return ops.field(x, weights, problem.biases, spec=problem.spec, engine="triton", precision="fp32")
 
     found = penalty(fused, problem.x, problem.weights)
-    weights, biases = problem.exact()
+    weights, biases = as_doubles(problem)
     exact = penalty(lambda x, w: reference.forward(x, w, biases, problem.spec), problem.x.double(), weights)
     for ours, truth in zip(found, exact, strict=True):
-        assert fields.relative_error(ours, truth) <= 1e-4
+        assert relative_error(ours, truth) <= 1e-4
 
 
 def test_functional_transforms_are_right():
@@ -84,11 +84,11 @@ def test_functional_transforms_are_right():
     gradient = torch.func.vmap(torch.func.grad(lambda point: field(point).sum()))(x)
     x = x.requires_grad_()
     (truth,) = torch.autograd.grad(field(x).sum(), x)
-    assert fields.relative_error(gradient, truth.double()) <= 1e-4
+    assert relative_error(gradient, truth.double()) <= 1e-4
 
 
 def test_points_of_any_layout():
-    problem = Problem(Sine(30.0), 4096, 64)
+    problem = drawn(Sine(30.0), 4096, 64)
     plain = ops.field(problem.x, problem.weights, problem.biases, spec=problem.spec, engine="triton")
     spread = torch.full((4096, 4), float("nan"), device="cuda")
     spread[:, ::2] = problem.x

@@ -10,22 +10,18 @@ from fastsnf.engines import triton
 from fastsnf.engines.triton import field, plan
 from fastsnf.spec import FieldSpec, Gabor, Identity, Sine, Tanh
 from tests import cases
+from tests import eager_precisions as eager
 from tests.engines.problems import SPECS, Problem, problem, until_one_passes
-from tests.engines.triton import eager
 from tests.engines.triton.runs import crossed, kept_run, mse_run, poisoned, recomputed_run
 from tests.judge import judge
+from tests.tolerances import PRECISION_RATIOS
 
 __all__ = ["poisoned"]
-
-FAST_RATIO = 6.0
-"""Against eager with rounded operands: the 16-bit saved tensors, rounded too, add to its error."""
-
-LEAST_ROUNDING = {"fp32": 2.0, "tf32": 2.0, "fast": FAST_RATIO}
 
 
 def judged(case: Problem, precision: str) -> None:
     """Assert that the passes of one case are as good as eager's."""
-    ratio = LEAST_ROUNDING[precision]
+    ratio = PRECISION_RATIOS[precision]
     parameters = (case.weights, case.biases)
     judge(
         kept_run(case.spec, precision),
@@ -89,7 +85,7 @@ def test_recomputing_is_as_good_as_keeping(act: Sine, precision: str, poisoned: 
             case.field_rows,
             case.weights,
             case.biases,
-            LEAST_ROUNDING[precision],
+            PRECISION_RATIOS[precision],
         ),
         lambda draw: problem(FieldSpec.mlp(act, 1), [2, 40, 40, 3], 50, gen=cases.generator(draw)),
     )

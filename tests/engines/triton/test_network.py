@@ -17,10 +17,10 @@ from fastsnf.engines.triton.grid import Grid
 from fastsnf.engines.triton.launch import recording
 from fastsnf.spec import FieldSpec, Finer, Gabor, Gaussian, Identity, ReLU, Sine, Tanh
 from tests import cases
+from tests import eager_precisions as eager
 from tests.engines.problems import Problem, problem, until_one_passes
-from tests.engines.triton import eager
 from tests.engines.triton.edge_cases import DEVICE, NOT_FINITE, PRECISIONS, nans
-from tests.judge import Result, Run, judge
+from tests.judge import judge
 
 EVERY_PRECISION = pytest.mark.parametrize("precision", PRECISIONS)
 NO_CONTRACTION = torch.backends.cpu.get_cpu_capability() == "DEFAULT"
@@ -48,15 +48,10 @@ def run(
     return out.cpu()
 
 
-def forward_run(spec: FieldSpec, forward) -> Run:
-    """Return the run of (x,) that gives the output alone."""
-    return lambda rows, weights, biases: Result([forward(rows[0], weights, biases, spec)], [], [], [])
-
-
 def judged(case: Problem, precision: str) -> None:
     """Assert an error against float64 of at most twice that of eager with rounded operands."""
-    ours = forward_run(case.spec, lambda *call: run(*call, precision))
-    theirs = forward_run(case.spec, lambda *call: eager.forward(*call, precision))
+    ours = eager.forward_run(case.spec, lambda *call: run(*call, precision))
+    theirs = eager.forward_run(case.spec, lambda *call: eager.forward(*call, precision))
     judge(ours, theirs, [case.x], case.weights, case.biases)
 
 

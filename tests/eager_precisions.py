@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from fastsnf import reference
 from fastsnf.spec import FieldSpec
-from tests import cases
+from tests import cases, judge
 from tests.judge import Result, Run
 
 Round = Callable[[Tensor], Tensor]
@@ -74,28 +74,26 @@ def forward(
     return h.real if spec.is_complex else h
 
 
+def forward_run(spec: FieldSpec, values: Callable[..., Tensor]) -> Run:
+    """Return the run of (x,) that gives the output alone; `values` takes (x, weights, biases, spec)."""
+    return lambda rows, weights, biases: Result([values(rows[0], weights, biases, spec)], [], [], [])
+
+
 def field_run(spec: FieldSpec, precision: str) -> Run:
     """Return the run of (x, d_out) that gives out, d_x and the parameters' gradients by autograd."""
-
-    def run(rows: Sequence[Tensor], weights: list[Tensor], biases: list[Tensor | None]) -> Result:
-        x, d_out = rows
-        (x,), w, b = cases.leaves([x]), cases.leaves(weights), cases.leaves(biases)
-        out = forward(x, w, b, spec, precision)
-        given = [t for t in b if t is not None]
-        d_x, *rest = torch.autograd.grad(out, [x, *w, *given], d_out)
-        d_biases = iter(rest[len(w) :])
-        return Result(
-            [out.detach(), d_x], [], rest[: len(w)], [None if t is None else next(d_biases) for t in b]
-        )
-
-    return run
+    return judge.field_run(spec, lambda x, w, b: forward(x, w, b, spec, precision))
 
 
 def mse_run(spec: FieldSpec, precision: str) -> Run:
     """Return the run of (x, target, sample_weight) that gives the weighted MSE and its gradients."""
 
-    def run(rows: Sequence[Tensor], weights: list[Tensor], biases: list[Tensor | None]) -> Result:
-        x, target, sample_weight = rows
+    def value_and_grad(
+        x: Tensor,
+        target: Tensor,
+        weights: list[Tensor],
+        biases: list[Tensor | None],
+        sample_weight: Tensor,
+    ) -> tuple[Tensor, list[Tensor], list[Tensor | None]]:
         w, b = cases.leaves(weights), cases.leaves(biases)
         squared = torch.where(
             sample_weight[:, None] != 0, forward(x, w, b, spec, precision) - target, 0.0
@@ -106,7 +104,6 @@ def mse_run(spec: FieldSpec, precision: str) -> Run:
         given = [t for t in b if t is not None]
         grads = torch.autograd.grad(loss, [*w, *given])
         d_biases = iter(grads[len(w) :])
-        d_weights = list(grads[: len(w)])
-        return Result([loss.detach()], [], d_weights, [None if t is None else next(d_biases) for t in b])
+        return loss.detach(), list(grads[: len(w)]), [None if t is None else next(d_biases) for t in b]
 
-    return run
+    return judge.mse_run(spec, value_and_grad)
