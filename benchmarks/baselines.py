@@ -8,14 +8,26 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from fastsnf.spec import Activation, FieldSpec, Gabor, Gaussian, Identity, Sinc, Sine
+from fastsnf.spec import (
+    Activation,
+    FieldSpec,
+    Finer,
+    Gabor,
+    Gaussian,
+    Identity,
+    RealGabor,
+    ReLU,
+    Sinc,
+    Sine,
+    Tanh,
+)
 
 
 def activate(act: Activation, u: Tensor) -> Tensor:
     """Return the activation of the pre-activation `u` (any shape), in the words of the published codes.
 
     Raises:
-        NotImplementedError: for an activation that no case measures.
+        NotImplementedError: for an activation that is none of `fastsnf.spec`.
     """
     match act:
         case Sine(omega):
@@ -26,9 +38,19 @@ def activate(act: Activation, u: Tensor) -> Tensor:
             return torch.sinc(omega / math.pi * u)  # torch's sinc has pi inside
         case Gabor(omega, scale):
             return torch.exp(1j * omega * u - (scale * u).abs().square())
+        case RealGabor(omega, scale):
+            return torch.cos(omega * u) * torch.exp(-((scale * u) ** 2))
+        case Finer(omega):
+            with torch.no_grad():  # as FINER's code has it: the factor is a constant to autograd
+                factor = torch.abs(u) + 1
+            return torch.sin(omega * factor * u)
+        case ReLU():
+            return torch.relu(u)
+        case Tanh():
+            return torch.tanh(u)
         case Identity():
             return u
-    raise NotImplementedError(f"expected an activation that the cases use; got {act}")
+    raise NotImplementedError(f"expected an activation of fastsnf.spec; got {act}")
 
 
 class EagerField(nn.Module):
