@@ -95,7 +95,9 @@ def fit(width: int, points: int) -> Row:
 
 def memory(width: int, points: int) -> Row:
     """Return the row of the memory of a training step."""
-    return Row("memory", Case("train", width, points), (*OURS, EAGER_FP32, COMPILED_FP32))
+    return Row(
+        "memory", Case("train", width, points), (*OURS, EAGER_FP32, EAGER_TF32, COMPILED_FP32, COMPILED_TF32)
+    )
 
 
 def core() -> Iterator[Row]:

@@ -115,6 +115,12 @@ def speed_table(rows: Sequence[Row], kind: str) -> str:
     return table(header, lines)
 
 
+def fit_table(rows: Sequence[Row]) -> str:
+    """Return the same of whole steps of `fit`, whose runs are blocks of steps, and how they were timed."""
+    said = sorted({row["measured"] for row in rows if "measured" in row})
+    return "\n\n".join([speed_table(rows, "fit"), *(f"Steps of `fit`: {how}." for how in said)])
+
+
 def title(row: Row, kind: str) -> str:
     """Return a row's work, activation, width and points."""
     case = row["case"]
@@ -176,7 +182,7 @@ def document(rows: Sequence[Row], command: str) -> str:
     parts.append(floors_table(found))
     for kind, make in (
         ("speed", lambda chosen: speed_table(chosen, "speed")),
-        ("fit", lambda chosen: speed_table(chosen, "fit")),
+        ("fit", fit_table),
         ("memory", memory_table),
         ("quality", quality_table),
     ):

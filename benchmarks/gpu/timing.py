@@ -54,6 +54,9 @@ def measure(
 ) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
     """Return the spread of seconds of every side that runs, and the errors of the others.
 
+    Every timed call follows an untimed one of the same side without waiting in between, as in a loop: the
+    GPU does not stand still while the host prepares the call.
+
     Args:
         makers: by name, what prepares a side and returns one call of it.
         rounds: timed runs of each side, in an order that rotates.
@@ -85,6 +88,7 @@ def measure(
             start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
 
             def timed(side: str = side, start: torch.cuda.Event = start, end: torch.cuda.Event = end) -> None:
+                runs[side]()
                 start.record()
                 runs[side]()
                 end.record()

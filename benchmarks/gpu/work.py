@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -18,8 +19,17 @@ from benchmarks.sides import Run, trainer_step
 from benchmarks.timer import Spread
 from fastsnf import fit
 from fastsnf.signals import Samples
+from fastsnf.train.callbacks import Callback
+from fastsnf.train.state import FitState
 
-FIT_STEPS, FIT_REPEATS = 60, 5
+FIT_BLOCK, FIT_BLOCKS = 10, 6
+"""Steps between two looks at the clock, and such blocks of a fit; the first block is not timed."""
+
+FIT_REPEATS = 3
+FIT_MEASURED = (
+    f"host clock over blocks of {FIT_BLOCK} steps, the device done at both ends; {FIT_BLOCKS - 1} blocks of "
+    f"each of {FIT_REPEATS} fits, the first block left out"
+)
 QUALITY_STEPS, QUALITY_SEEDS = 500, 2
 Figures = dict[str, Any]
 
@@ -89,61 +99,83 @@ def memory(row: cases.Row, measured: Figures, until: float) -> Figures:
 def fit_step(row: cases.Row, measured: Figures, until: float) -> Figures:
     """Return seconds a step of `fastsnf.fit` and of a loop in eager PyTorch over the same batches' size.
 
-    Mini-batches of N points of a signal of 4 N; the host's clock, `FIT_REPEATS` fits of `FIT_STEPS` steps
-    after one that compiles.
+    Mini-batches of N points of a signal of 4 N, by the host's clock: see `FIT_MEASURED`. The sides' fits take
+    turns; none begins after `until` once each side has one.
     """
     sides = Sides.of(row)
     side_length = math.isqrt(4 * row.case.points)
     values = torch.rand(side_length, 4 * row.case.points // side_length, 3)
     signal = Samples.from_array(values)
-    found, errors = {}, {}
-    for side in row.sides:
-        seconds: list[float] = []
+    seconds: dict[str, list[float]] = {side: [] for side in row.sides}
+    errors: dict[str, str] = {}
+    for turn in range(FIT_REPEATS):
+        if turn and time.time() > until:
+            break
+        for side in timing.rotated(list(row.sides), turn):
 
-        def repeat(side: str = side, seconds: list[float] = seconds) -> None:
-            step = fit_of if side in PRECISION else loop_of
-            with settings(side):
-                for _ in range(FIT_REPEATS + 1):
-                    seconds.append(step(sides, side, signal, row.case.points))
+            def once(side: str = side) -> None:
+                run = fit_of if side in PRECISION else loop_of
+                with settings(side):
+                    seconds[side] += run(sides, side, signal, row.case.points)
 
-        cause = timing.attempt(side, repeat, torch.cuda.synchronize)
-        if cause is None:
-            spread = Spread.of(seconds[1:]).to_dict()
-            found[side] = {"seconds": spread, "ns_a_point": 1e9 * spread["median"] / row.case.points}
-        else:
-            errors[side] = cause
-    return {"sides": found, "errors": errors}
+            if side not in errors and (cause := timing.attempt(side, once, torch.cuda.synchronize)):
+                errors[side] = cause
+    found = {}
+    for side, times in seconds.items():
+        if times and side not in errors:
+            spread = Spread.of(times).to_dict()
+            steps = FIT_BLOCK * len(times)
+            per_point = 1e9 * spread["median"] / row.case.points
+            found[side] = {"seconds": spread, "ns_a_point": per_point, "timed_steps": steps}
+    return {"sides": found, "errors": errors, "measured": FIT_MEASURED}
 
 
-def fit_of(sides: Sides, side: str, signal: Samples, batch: int) -> float:
-    """Return the seconds a step of a fit."""
-    field = sides.module(side)
-    precision = PRECISION[side]
+class Blocks(Callback):
+    """Notes when each block of steps is done; a row of metrics has waited for the device."""
+
+    def __init__(self) -> None:
+        self.times: list[float] = []
+
+    def on_log(self, row: dict[str, Any], state: FitState) -> None:
+        """Note the time."""
+        torch.cuda.synchronize()
+        self.times.append(time.perf_counter())
+
+
+def a_step(times: list[float]) -> list[float]:
+    """Return the seconds a step of every block but the first, whose end is the first time."""
+    return [(end - begin) / FIT_BLOCK for begin, end in pairwise(times)]
+
+
+def fit_of(sides: Sides, side: str, signal: Samples, batch: int) -> list[float]:
+    """Return the seconds a step of a fit, by blocks."""
+    blocks = Blocks()
     result = fit(
-        field, signal, steps=FIT_STEPS, batch_size=batch, device="cuda", precision=precision,
-        preview_every=0,
+        sides.module(side), signal, steps=FIT_BLOCK * FIT_BLOCKS, batch_size=batch, device="cuda",
+        precision=PRECISION[side], preview_every=0, log_every=FIT_BLOCK, callbacks=[blocks],
     )  # fmt: skip
     assert result.engine == "triton", result.engine
-    return result.seconds_steps / result.steps
+    return a_step(blocks.times)
 
 
-def loop_of(sides: Sides, side: str, signal: Samples, batch: int) -> float:
-    """Return the seconds a step of a loop in eager PyTorch, its data on the device."""
+def loop_of(sides: Sides, side: str, signal: Samples, batch: int) -> list[float]:
+    """Return the seconds a step of a loop in eager PyTorch, its data on the device, by blocks."""
     field = sides.module(side)
     x, y = signal.coords.to("cuda"), signal.values.to("cuda")
     optimizer = make_adam(field, 1e-3)
     order = torch.randperm(len(x), device="cuda")
-    torch.cuda.synchronize()
-    start = time.perf_counter()
-    for step in range(FIT_STEPS):
+    times = []
+    for step in range(FIT_BLOCK * FIT_BLOCKS):
         begin = step * batch % (len(x) - batch + 1)
         index = order[begin : begin + batch]
         optimizer.zero_grad(set_to_none=True)
         loss = torch.nn.functional.mse_loss(field(x[index]), y[index])
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
-    torch.cuda.synchronize()
-    return (time.perf_counter() - start) / FIT_STEPS
+        if (step + 1) % FIT_BLOCK == 0:
+            torch.cuda.synchronize()
+            times.append(time.perf_counter())
+    return a_step(times)
 
 
 def quality(row: cases.Row, measured: Figures, until: float) -> Figures:
