@@ -87,6 +87,8 @@ def _import_failure() -> str:
 
 @torch.compiler.assume_constant_result
 def _gpu_failure(index: int | None) -> str:
+    if torch.cuda.is_current_stream_capturing():
+        return ""  # the probe waits for its result, which would break the capture
     return _probe(torch.cuda.current_device() if index is None else index)
 
 

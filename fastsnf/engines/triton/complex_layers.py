@@ -6,7 +6,6 @@ buffers. `first_below`: the layer below is the field's first, whose pre-activati
 
 from __future__ import annotations
 
-import functools
 from typing import Any, NamedTuple
 
 import torch
@@ -106,7 +105,7 @@ def complex_fwd(
             "outputs": 0 if out is None else out.shape[1],
             "out_stride_row": 0 if out is None else out.stride(0),
             "out_stride_column": 0 if out is None else out.stride(1),
-            "scalars": scalars(act_in, s_in.device),
+            "scalars": _scalars(act_in, s_in),
         },
         {
             **_constants(tile, precision, first_below, packed.real_output),
@@ -254,10 +253,14 @@ def fold_db(
     sum_partials(db_partial.view(len(db_partial), 2, -1), planes, accumulate=accumulate, group=group)
 
 
-@functools.lru_cache(maxsize=256)
-def scalars(act: Activation, device: torch.device) -> Tensor:
-    """Return omega, turn, turn_low and scale of `act` as fp32 [4] on `device`, for `kernels.gabor.spread`."""
-    return torch.tensor(list(parameters(act).values()), dtype=torch.float32, device=device)
+def _scalars(act: Activation, like: Tensor) -> Tensor:
+    """Return omega, turn, turn_low and scale of `act` as fp32 [4] beside `like`, for `kernels.gabor.spread`.
+
+    Written by a kernel and kept nowhere, so that a call may be captured into any CUDA graph.
+    """
+    out = like.new_empty(4, dtype=torch.float32)
+    launch(gabor.store_scalars, (1,), {"out": out, **parameters(act)}, {}, warps=1, writes=(out,))
+    return out
 
 
 def _dx_tile(act_in: Activation, packed: PackedComplex, precision: str) -> Tile:

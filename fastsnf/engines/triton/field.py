@@ -61,6 +61,9 @@ def prepare(
         packed: Any = None
         if layer.kind == "linear":
             packed = layers.pack(weight, bias, precision, **sizes)
+            if layer.precision != precision:
+                ahead = layers.pack(weight, bias, layer.precision, **sizes)
+                packed = packed._replace(forward=ahead.forward)
         elif layer.kind == "complex":
             real = layer.act_out == Identity()
             packed = complex_layers.pack_complex(weight, bias, precision, real_output=real, **sizes)
@@ -106,7 +109,7 @@ def forward_rows(call: Call, x: Tensor, saved: Sequence[Tensor], out: Tensor | N
                 parameters.packed,
                 s_out,
                 layer.act_out,
-                call.plan.precision,
+                layer.precision,
                 format_in=layer.format_in,
                 format_out=layer.format_out,
                 out=values,

@@ -41,8 +41,8 @@ have buffers of their own, which are then half as large."""
 CACHE_BYTES = 24 << 20
 """Two saved tensors of a chunk in inference, so that they stay in a GPU's second-level cache."""
 
-LEAST_CHUNK = 16_384
-"""Rows of a chunk in inference, at least: enough programs for every multiprocessor."""
+LEAST_CHUNK = 65_536
+"""Rows of a chunk in inference, at least: with fewer a GPU waits for the host to launch the next kernel."""
 
 DTYPES = {"float32": torch.float32, "phase16": torch.int16, "float16": torch.float16}
 """The element type of each saved format."""
@@ -74,6 +74,7 @@ class Layer(NamedTuple):
         format_in, format_out: of the saved tensors below and above.
         columns_in, columns_out: of those tensors; planar where complex.
         first_below: whether the layer below is the first, whose pre-activations are real in a complex field.
+        precision: of its forward product: ``fp32`` where coordinates enter a field in ``fast``.
     """
 
     kind: str
@@ -86,6 +87,7 @@ class Layer(NamedTuple):
     columns_in: int
     columns_out: int
     first_below: bool
+    precision: str
 
 
 @dataclass(frozen=True)
@@ -161,9 +163,9 @@ def _plan(spec: FieldSpec, shapes: tuple[tuple[int, int], ...], precision: str, 
         columns = padded(fan_out) * (2 if is_complex and not final else 1)
         # What is saved of a linear output layer is its output: not in 16 bits.
         format_out = "float32" if final and act == Identity() else saved_format(act, precision, phases=phases)
-        layers.append(
-            Layer(kind, act_in, act, fan_in, fan_out, format_in, format_out, columns_in, columns, l == 1)
-        )
+        ahead = "fp32" if precision == "fast" and l == 0 and not final else precision
+        sizes = (fan_in, fan_out, format_in, format_out, columns_in, columns)
+        layers.append(Layer(kind, act_in, act, *sizes, first_below=l == 1, precision=ahead))
         act_in, format_in, columns_in = act, format_out, columns
     return FieldPlan(tuple(layers), precision)
 
@@ -220,7 +222,7 @@ def halved(splits: Splits) -> Splits | None:
 
 
 def inference_rows(plan: FieldPlan) -> int:
-    """Return the rows of a chunk in inference: two saved tensors of it fit the cache."""
+    """Return the rows of a chunk in inference: two saved tensors of it fit the cache where that is enough."""
     widest = max((layer.columns_out * DTYPES[layer.format_out].itemsize for layer in plan.saved), default=1)
     return max(LEAST_CHUNK, CACHE_BYTES // (2 * widest) // ROW_UNIT * ROW_UNIT)
 

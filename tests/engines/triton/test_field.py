@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from fastsnf import reference
 from fastsnf.engines import triton
 from fastsnf.engines.triton import field, plan
 from fastsnf.spec import FieldSpec, Gabor, Identity, Sine, Tanh
@@ -14,7 +15,7 @@ from tests import eager_precisions as eager
 from tests.engines.problems import SPECS, Problem, problem, until_one_passes
 from tests.engines.triton.runs import crossed, kept_run, mse_run, poisoned, recomputed_run
 from tests.judge import judge
-from tests.tolerances import PRECISION_RATIOS
+from tests.tolerances import PRECISION_RATIOS, assert_close
 
 __all__ = ["poisoned"]
 
@@ -33,6 +34,10 @@ def judged(case: Problem, precision: str) -> None:
     judge(
         mse_run(case.spec, precision), eager.mse_run(case.spec, precision), case.mse_rows, *parameters, ratio
     )
+
+
+PHASE16 = 4 * 4.8e-5
+"""Relative to the largest output: the rounding of a phase to 16 bits, summed over 32 features of either sign."""
 
 
 def widths_of(spec: FieldSpec, first: int, hidden: int, last: int) -> list[int]:
@@ -66,6 +71,19 @@ def test_odd_shapes(act: Sine, shape: tuple[int, int, int, int, int], precision:
             gen=cases.generator(draw),
         ),
     )
+
+
+def test_wide_coordinates_enter_in_fp32() -> None:
+    case = problem(FieldSpec.mlp(Sine(30.0), 0), [20, 32, 1], 40)
+    case.x.mul_(1000.0)
+    case.weights[0].div_(1000.0)
+    out, _ = triton.forward_keep(case.x, case.weights, case.biases, case.spec, precision="fast")
+    exact = reference.forward(
+        *(cases.as_double([case.x])), cases.as_double(case.weights), cases.as_double(case.biases), case.spec
+    )
+    assert_close(out, exact, PHASE16, "out")
+    case.x.mul_(1000.0)  # beyond fp16
+    assert triton.forward(case.x, case.weights, case.biases, case.spec, precision="fast").isfinite().all()
 
 
 @crossed("act,widths,precision", [Sine(30.0), Tanh(), Identity()], [[3, 5], [20, 40]], triton.PRECISIONS)

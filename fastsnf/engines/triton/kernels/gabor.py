@@ -35,6 +35,15 @@ def hidden(s_in, plane, mask, omega, turn, turn_low, scale, FIRST_BELOW: tl.cons
 
 
 @triton.jit
+def store_scalars(out, omega, turn, turn_low, scale):
+    """Write the four numbers of an activation to `out` [4] fp32, from where `spread` loads them."""
+    tl.store(out, omega)
+    tl.store(out + 1, turn)
+    tl.store(out + 2, turn_low)
+    tl.store(out + 3, scale)
+
+
+@triton.jit
 def spread(scalars):
     """Return (omega, turn, turn_low, scale) of fp32 `scalars` [4], each as a tensor [1, 1].
 
@@ -66,7 +75,7 @@ def load_split(weight, weight_low, at, rn, columns, PRECISION: tl.constexpr, EVE
     return high, low
 
 
-@triton.jit
+@triton.jit(do_not_specialize=("rows",))  # one build serves every number of rows
 def complex_fwd(
     s_in,
     weight_re,
@@ -138,7 +147,7 @@ def complex_fwd(
         tl.store(s_out + columns_out + at, u_im.to(s_out.dtype.element_ty), mask=mask)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=("rows",))  # one build serves every number of rows
 def complex_dx(
     d,
     weight_re,
@@ -277,7 +286,7 @@ def cotangent(x, PRECISION: tl.constexpr):
         return x
 
 
-@triton.jit
+@triton.jit(do_not_specialize=("rows", "split_rows"))  # one build serves every number of rows
 def complex_dw(
     d,
     s_in,

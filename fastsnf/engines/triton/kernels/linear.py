@@ -14,7 +14,7 @@ from fastsnf.engines.triton.kernels.activation import activate, decode, derivati
 from fastsnf.engines.triton.kernels.operand import dot, operand, round_tf32, to_bf16
 
 
-@triton.jit
+@triton.jit(do_not_specialize=("rows",))  # one build serves every number of rows
 def linear_fwd(
     s_in,
     weight,
@@ -148,7 +148,7 @@ def load_weight(at, rn, columns, EVEN_COLUMNS: tl.constexpr):
         return tl.load(at, mask=(rn < columns)[None, :], other=0.0)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=("rows",))  # one build serves every number of rows
 def linear_dx(
     d,
     weight,
@@ -257,7 +257,7 @@ def store_dx(
             tl.store(d_in + at, to_bf16(d_u), mask=mask)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=("rows", "split_rows"))  # one build serves every number of rows
 def linear_dw(
     d,
     s_in,

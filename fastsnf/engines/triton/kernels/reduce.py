@@ -6,7 +6,7 @@ import triton
 import triton.language as tl
 
 
-@triton.jit
+@triton.jit(do_not_specialize=("count", "group"))  # one build serves every number of rows
 def sum_partials_groups(
     partials, count, columns, stride_partial, group, GROUP_ROWS: tl.constexpr, COLUMNS: tl.constexpr
 ):
@@ -29,7 +29,7 @@ def sum_partials_groups(
     tl.store(partials + first.to(tl.int64) * stride_partial + rc, tl.sum(total, axis=0), mask=rc < columns)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=("count",))  # one build serves every number of rows
 def sum_partials_ordered(
     partials,
     out,
