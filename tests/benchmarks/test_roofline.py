@@ -16,6 +16,7 @@ from benchmarks.cases import flops_per_point
 from benchmarks.launches import Call
 from benchmarks.roofline import Ceilings
 from fastsnf.engines import triton
+from fastsnf.engines.triton import plan
 from fastsnf.engines.triton.launch import Launch
 from fastsnf.engines.triton.parameters import PRECISIONS
 from tests.benchmarks.allocations import Allocations
@@ -219,9 +220,10 @@ def test_the_bound_is_the_slowest_resource() -> None:
 
 def test_a_chunk_that_fits_the_cache_costs_no_memory_traffic() -> None:
     h200 = Ceilings.h200()
-    points = 2**22
+    points = 2**24
     recorded_launches = recorded("tf32", 256, points, work="infer")
-    rows = roofline.rows_of(recorded_launches, "tf32", h200, cache=1 << 30)
+    chunk = plan.LEAST_CHUNK * 256 * 4
+    rows = roofline.rows_of(recorded_launches, "tf32", h200, cache=chunk)
     memory = sum(row.seconds["memory"] for row in rows) * h200.bandwidth
     assert memory == pytest.approx(points * (2 + 3) * 4)  # x and the outputs alone
     everything = roofline.rows_of(recorded_launches, "tf32", h200)

@@ -23,7 +23,7 @@ x, spec = torch.zeros(3, 2), FieldSpec((Sine(30.0),))
 weights, biases = [torch.ones(1, 2)], [None]
 print(native.detail())
 print(ops.chosen(x, weights, biases, spec=spec))
-print(ops.explain(x, weights, biases, spec=spec)[0])
+print(dict(ops.explain(x, weights, biases, spec=spec))["native"])
 ops.field(x, weights, biases, spec=spec)
 """
 

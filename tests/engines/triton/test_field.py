@@ -37,7 +37,7 @@ def judged(case: Problem, precision: str) -> None:
 
 
 PHASE16 = 4 * 4.8e-5
-"""Relative to the largest output: the rounding of a phase to 16 bits, summed over 32 features of either sign."""
+"""Relative to the largest output: the rounding of a phase to 16 bits, summed over 32 features."""
 
 
 def widths_of(spec: FieldSpec, first: int, hidden: int, last: int) -> list[int]:
