@@ -11,13 +11,37 @@ from fastsnf.spec import ACTIVATIONS, make_activation
 
 EAGER_FP32, EAGER_TF32 = "eager-fp32", "eager-tf32"
 COMPILED_FP32, COMPILED_TF32 = "compile-fp32", "compile-tf32"
+REDUCED_FP32, REDUCED_TF32 = "reduce-overhead-fp32", "reduce-overhead-tf32"
 AUTOTUNED_TF32 = "max-autotune-tf32"
 FP32, TF32, PHASES, FAST = "fp32", "tf32", "tf32-phase16", "fast"
+LAUNCHED_TF32 = "tf32-launched"
+REPLAYED_TF32, REPLAYED_FAST = "tf32-replayed", "fast-replayed"
 
 OURS = (FP32, TF32, PHASES, FAST)
-"""fastsnf's sides, by precision; `PHASES` saves 16-bit phases in tf32."""
+"""fastsnf's sides, by precision; `PHASES` saves 16-bit phases in tf32. In a row of training steps each
+replays the CUDA graph that the trainer records; inference is launched, but for the sides called replayed."""
+
+COMPILED = {
+    COMPILED_FP32: (COMPILED_FP32, REDUCED_FP32),
+    COMPILED_TF32: (COMPILED_TF32, REDUCED_TF32, AUTOTUNED_TF32),
+}
+"""The sides of torch.compile in the precision of the one that a floor names: the fastest of them decides."""
+
+MANNERS = (
+    "Training steps: `fp32`, `tf32`, `tf32-phase16`, `fast` replay the CUDA graph that fastsnf's trainer "
+    "records of its step (loss, gradients, Adam), as every step of `fit` from the fourth on; `tf32-launched` "
+    "launches the same kernels one by one from the host. Eager PyTorch and torch.compile launch theirs, with "
+    "torch's fused Adam; `reduce-overhead` and `max-autotune` replay CUDA graphs of forward and backward.",
+    "Inference: all sides launch from the host, but `tf32-replayed` and `fast-replayed`, which replay a CUDA "
+    "graph of one pass, and `reduce-overhead`. Memory is that of steps that are launched.",
+    "A floor against torch.compile is judged by its fastest mode in that precision at that size.",
+)
+"""How the sides are run, for the tables."""
 
 OTHERS = (EAGER_FP32, EAGER_TF32, COMPILED_FP32, COMPILED_TF32)
+
+HOST_BOUND_POINTS = 131_072
+"""Rows of up to so many points also show sides with and without CUDA graphs."""
 
 CORE_WIDTHS, CORE_POINTS = (256, 512), (131_072, 1_048_576)
 FULL_WIDTHS, FULL_POINTS = (64, 128, 256, 512), (16_384, 131_072, 1_048_576, 8_388_608)
@@ -67,7 +91,9 @@ FLOORS = (
 """Training steps on an H200, sine; a side of fastsnf against another, by name."""
 
 RATES = {FAST: 1.0e9, TF32: 0.35e9}
-"""Points a second of inference at width 256, at least."""
+"""Points a second of inference at width 256, at least, judged at `RATE_POINTS`."""
+
+RATE_POINTS = CORE_POINTS[1]
 
 MEMORY = {FP32: 0.55, TF32: 0.55, PHASES: 0.28, FAST: 0.28}
 """Memory of a training step above its inputs, over eager float32's, at most."""
@@ -82,10 +108,19 @@ QUALITY_CASE = Case("train", 256, 262_144)
 def speed(work: str, width: int, points: int, activation: str = "sine") -> Row:
     """Return the row of a training step or an inference pass."""
     act = SINE if activation == "sine" else make_activation(activation, omega=OMEGA, scale=SCALE)
-    ours = OURS if activation == "sine" and work == "train" else (FP32, TF32, FAST)
-    others = OTHERS if activation == "sine" else (EAGER_FP32, EAGER_TF32)
+    ours: tuple[str, ...] = OURS if activation == "sine" and work == "train" else (FP32, TF32, FAST)
+    others: tuple[str, ...] = OTHERS if activation == "sine" else (EAGER_FP32, EAGER_TF32)
+    if activation == "sine" and points <= HOST_BOUND_POINTS:
+        ours += (LAUNCHED_TF32,) if work == "train" else (REPLAYED_TF32, REPLAYED_FAST)
+        others += (REDUCED_FP32, REDUCED_TF32)
     case = Case("train" if work == "train" else "infer", width, points, act)
     return Row("speed", case, (*ours, *others))
+
+
+def autotuned() -> Row:
+    """Return the row of torch.compile's longest search, beside what it has to be compared with."""
+    case = Case("train", 256, CORE_POINTS[0])
+    return Row("speed", case, (TF32, FAST, EAGER_TF32, AUTOTUNED_TF32), "max-autotune")
 
 
 def fit(width: int, points: int) -> Row:
@@ -117,8 +152,7 @@ def core() -> Iterator[Row]:
     for width in CORE_WIDTHS:
         yield fit(width, CORE_POINTS[1])
     yield memory(256, CORE_POINTS[1])
-    case = Case("train", 256, CORE_POINTS[0])
-    yield Row("speed", case, (TF32, FAST, EAGER_TF32, AUTOTUNED_TF32), "max-autotune")
+    yield autotuned()
 
 
 def full() -> Iterator[Row]:

@@ -72,13 +72,13 @@ def bounds(row: cases.Row, side: str, measured: Figures, median: float) -> Figur
 
 
 def memory(row: cases.Row, measured: Figures, until: float) -> Figures:
-    """Return the bytes of a training step above what is there before it, by side."""
+    """Return the bytes of a training step above what is there before it, by side; launched, not replayed."""
     sides, found, errors = Sides.of(row), {}, {}
     for side in row.sides:
         peak: list[int] = []
 
         def step(side: str = side, peak: list[int] = peak) -> None:
-            run = sides.run(side)
+            run = sides.launched(side)
             for _ in range(2):
                 run()
             torch.cuda.synchronize()

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import subprocess
+import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +16,14 @@ import torch
 
 from benchmarks.cases import Case
 from benchmarks.gpu import __main__ as command
-from benchmarks.gpu import cases, runner, tables, timing, worker
+from benchmarks.gpu import cases, runner, sides, tables, timing, worker
 from benchmarks.gpu.record import RECORDS, GpuRecords
 from benchmarks.gpu.sides import PRECISION, Sides, settings
 from benchmarks.gpu.timing import PoisonError
 from fastsnf import ops
+from fastsnf.train.optimizers import make_optimizer
+from fastsnf.train.updates import WARM_UP
+from tests.train.tape import TapeGraphs
 
 MACHINE = {
     "gpu": "A",
@@ -185,8 +192,8 @@ def test_a_worker_that_dies_leaves_a_failure_and_another_goes_on(
 ) -> None:
     statuses = [-11, worker.POISONED, 0]
 
-    def stand_in(arguments: list[str], seconds: float, **options: Any) -> int:
-        Path(json.loads(options["input"])["current"]).write_text("row-key", encoding="utf-8")
+    def stand_in(arguments: list[str], seconds: float, text: str) -> int:
+        Path(json.loads(text)["current"]).write_text("row-key", encoding="utf-8")
         return statuses.pop(0)
 
     monkeypatch.setattr(runner, "command", stand_in)
@@ -213,4 +220,130 @@ def test_sides_run_each_in_its_arithmetic(work: str) -> None:
         with settings(side):
             x, layers, spec = found.problem.x, found.problem.field.layer_tensors(), found.problem.field.spec
             assert ops.choose("auto", x, layers[0], spec) == ("triton", PRECISION[side])
-    found.run(cases.PHASES if work == "train" else cases.FAST)()
+    found.launched(cases.PHASES if work == "train" else cases.FAST)()
+
+
+class CallsAgain(TapeGraphs):
+    """Graphs whose replay calls the work again."""
+
+    def record(self, work: Any) -> Any:
+        self.records += 1
+        return work, work()
+
+
+def reference_settings(side: str) -> contextlib.AbstractContextManager[Any]:
+    """Stand in for the engine's settings: quick, on the CPU."""
+    return ops.use_engine("reference")
+
+
+def test_fastsnfs_training_rows_replay_what_the_trainer_records(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sides, "settings", reference_settings)
+    # Torch lets these updates be recorded on GPUs alone; what they compute is the same here.
+    monkeypatch.setattr(
+        sides, "make_optimizer", lambda config, params, recorded: make_optimizer(config, params)
+    )
+    graphs = TapeGraphs()
+    found = replace(
+        Sides.of(cases.Row("speed", Case("train", 16, 40), ()), "cpu"), graphs=lambda device: graphs
+    )
+    before = found.problem.field.layer_tensors()[0][0].clone()
+    run = found.run(cases.TF32)
+    assert (graphs.records, graphs.replays) == (1, 1)
+    for _ in range(3):
+        run()
+    assert (graphs.records, graphs.replays) == (1, 4)
+    found.run(cases.LAUNCHED_TF32)()
+    found.launched(cases.TF32)()
+    found.run(cases.EAGER_FP32)()
+    assert graphs.replays == 4
+    assert torch.equal(found.problem.field.layer_tensors()[0][0], before), "sides have copies"
+
+
+def test_a_step_that_cannot_be_recorded_is_an_error_of_its_side(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Refuses(TapeGraphs):
+        def record(self, work: Any) -> Any:
+            raise RuntimeError("not here")
+
+    monkeypatch.setattr(sides, "settings", reference_settings)
+    monkeypatch.setattr(
+        sides, "make_optimizer", lambda config, params, recorded: make_optimizer(config, params)
+    )
+    row = cases.Row("speed", Case("train", 16, 40), ())
+    found = replace(Sides.of(row, "cpu"), graphs=lambda device: Refuses())
+    with pytest.raises(RuntimeWarning, match="not here"):
+        found.run(cases.TF32)
+
+
+def test_inference_is_replayed_where_the_side_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sides, "settings", reference_settings)
+    graphs = CallsAgain()
+    row = cases.Row("speed", Case("infer", 16, 40), ())
+    found = replace(Sides.of(row, "cpu"), graphs=lambda device: graphs)
+    found.run(cases.FAST)()
+    assert graphs.records == 0
+    found.run(cases.REPLAYED_FAST)()
+    assert (graphs.records, graphs.asides) == (1, WARM_UP)
+
+
+def test_sides_of_graphs_are_measured_where_the_host_decides() -> None:
+    small, large = (set(cases.speed("train", 256, points).sides) for points in cases.CORE_POINTS)
+    assert small - large == {cases.LAUNCHED_TF32, cases.REDUCED_FP32, cases.REDUCED_TF32}
+    small, large = (set(cases.speed("infer", 256, points).sides) for points in cases.CORE_POINTS)
+    assert {cases.REPLAYED_TF32, cases.REPLAYED_FAST} <= small - large
+    fastsnfs = {side for row in cases.full() for side in row.sides if side in PRECISION}
+    assert fastsnfs == set(PRECISION)
+
+
+def test_the_fastest_mode_of_torch_compile_is_what_a_floor_is_judged_by(records: GpuRecords) -> None:
+    floor = cases.Floor(256, cases.TF32, cases.COMPILED_TF32, 1.4)
+    row, found = cases.speed("train", 256, 131_072), {}
+    assert tables.floor_ratio(found, floor, 131_072) == (None, cases.COMPILED_TF32)
+    times = {cases.COMPILED_TF32: 4e-3, cases.REDUCED_TF32: 3e-3, cases.REDUCED_FP32: 1e-3}
+    found[row.key] = figures(row, times)
+    assert tables.floor_ratio(found, floor, 131_072) == (pytest.approx(1.5), cases.REDUCED_TF32)
+    autotuned = cases.autotuned()
+    found[autotuned.key] = figures(autotuned, {cases.AUTOTUNED_TF32: 2.4e-3})
+    assert tables.floor_ratio(found, floor, 131_072) == (pytest.approx(1.2), cases.AUTOTUNED_TF32)
+    assert tables.floor_ratio(found, floor, 1_048_576)[0] is None
+    eager = cases.Floor(256, cases.TF32, cases.EAGER_TF32, 2.0)
+    assert tables.floor_ratio(found, eager, 131_072) == (pytest.approx(1.0), cases.EAGER_TF32)
+
+
+def test_what_is_missing_is_said_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(command, "find_spec", lambda name: None if name in ("torch", "triton") else "there")
+    assert command.main(["core", "--out", str(tmp_path)]) == 2
+    (line,) = capsys.readouterr().out.splitlines()
+    assert "lacks torch, triton: " in line
+    assert "PYTHON=" in line
+
+
+def test_the_runner_needs_nothing_to_say_what_is_missing() -> None:
+    done = subprocess.run(
+        [sys.executable, "-S", "-m", "benchmarks.gpu", "core"],
+        cwd=runner.ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr == ""
+    assert len(done.stdout.splitlines()) == 1
+
+
+def test_a_command_that_is_out_of_time_leaves_no_child(tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    child = f"import time, pathlib; time.sleep(1.3); pathlib.Path({str(mark)!r}).touch()"
+    code = f"import subprocess, sys; subprocess.run([sys.executable, '-S', '-c', {child!r}])"
+    assert runner.command(["-S", "-c", code], 0.1) == 124
+    time.sleep(0.5)
+    assert not mark.exists()
+    assert runner.command(["-S", "-c", "import sys; sys.exit(int(sys.stdin.read()))"], 9.0, "7") == 7
+
+
+def test_every_gpu_test_runs_in_one_process() -> None:
+    names = [name for name, _ in runner.test_runs()]
+    assert len(set(names)) == len(names)
+    assert sum(name.startswith("test_results.py") for name in names) == 4
+    assert {"test_fit.py", "test_sine.py"} <= set(names)
+    seconds = runner.WARM_SECONDS + runner.TEST_SECONDS
+    assert 60 * command.CORE_MINUTES - seconds >= 210
+    assert 60 * command.CORE_MINUTES + runner.LEAVE_SECONDS < 540

@@ -20,6 +20,11 @@ DEVICE = "cuda"
 PRECISIONS = ("fp32", "tf32", "fast")
 
 
+def width_of(act: Activation) -> int:
+    """Return the width at which an activation is tested: that of as many real parameters."""
+    return 181 if act.is_complex else 256
+
+
 def drawn(
     act: Activation,
     rows: int,

@@ -7,16 +7,16 @@ import torch
 
 from benchmarks.gate import relative_error
 from fastsnf import ops
-from fastsnf.spec import Gabor, Sine
+from fastsnf.spec import Sine
 from tests.gpu import fields
+from tests.gpu.calls import BITS
 from tests.gpu.fields import PRECISIONS, drawn
 
 pytestmark = pytest.mark.gpu
-ACTS = (Sine(30.0), Gabor(20.0, 10.0))
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
-@pytest.mark.parametrize("act", ACTS, ids=lambda act: act.name)
+@pytest.mark.parametrize("act", BITS, ids=lambda act: act.name)
 def test_repeats(act, precision):
     problem = drawn(act, 131_072 + 5, 128)
     first = fields.step(problem, precision)
@@ -26,7 +26,7 @@ def test_repeats(act, precision):
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
-@pytest.mark.parametrize("act", ACTS, ids=lambda act: act.name)
+@pytest.mark.parametrize("act", BITS, ids=lambda act: act.name)
 def test_chunks(act, precision, monkeypatch):
     from fastsnf.engines.triton import plan
 

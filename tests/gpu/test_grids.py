@@ -10,6 +10,7 @@ from fastsnf import reference
 from fastsnf.spec import Sine
 from tests.engines.problems import Problem
 from tests.gpu import fields
+from tests.gpu.calls import GRID_WIDTHS
 from tests.gpu.fields import PRECISIONS
 
 pytestmark = pytest.mark.gpu
@@ -24,7 +25,7 @@ def grid_problem(width: int) -> tuple[Problem, torch.Tensor]:
     return problem, coords.to(fields.DEVICE)
 
 
-@pytest.mark.parametrize("width", [64, 128, 256, 512])
+@pytest.mark.parametrize("width", GRID_WIDTHS)
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_values_and_bits(precision, width):
     from fastsnf.engines import triton

@@ -8,10 +8,10 @@ from fastsnf import ops
 from fastsnf.spec import Sine
 from tests import cases
 from tests.gpu import fields
-from tests.gpu.fields import PRECISIONS, drawn
+from tests.gpu.calls import ROWS, WIDTHS
+from tests.gpu.fields import PRECISIONS, drawn, width_of
 
 pytestmark = pytest.mark.gpu
-ROWS = 20_011
 EVERY = [
     pytest.mark.parametrize("precision", PRECISIONS),
     pytest.mark.parametrize("act", cases.ACTIVATIONS, ids=cases.name),
@@ -23,10 +23,6 @@ def every(test):
     for mark in EVERY:
         test = mark(test)
     return test
-
-
-def width_of(act) -> int:
-    return 181 if act.is_complex else 256
 
 
 @every
@@ -45,7 +41,7 @@ def test_inference(act, precision):
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
-@pytest.mark.parametrize("width", [64, 100, 128, 512])
+@pytest.mark.parametrize("width", WIDTHS)
 def test_widths(width, precision):
     fields.step_judged(precision, lambda: drawn(Sine(30.0), 131_072, width))
 
