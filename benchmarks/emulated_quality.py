@@ -2,7 +2,7 @@
 
 ``python -m benchmarks.emulated_quality``. Emulated are the operands of every matrix product (tf32, or fp16
 forward and bf16 backward) and the saved tensors of ``fast`` (16-bit phases of a sine, fp16 pre-activations of
-others); sums stay float32. A GPU's own figures are those of ``make gpu``.
+others, but those that oscillate); sums stay float32. A GPU's own figures are those of ``make gpu``.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from benchmarks.time_to_psnr import photograph
+from fastsnf.engines.triton.parameters import SAVED_WHOLE
 from fastsnf.nn import SNF
 from fastsnf.ops import activate
-from fastsnf.spec import Activation, Finer, Sine, make_activation
+from fastsnf.spec import Activation, Sine, make_activation
 
 Round = Callable[[Tensor], Tensor]
 
@@ -55,15 +56,15 @@ class Product(torch.autograd.Function):
         return d_u @ weight, d_u.T @ h, None
 
 
-def saved(u: Tensor, act: Activation, precision: str, halve_finer: bool) -> Tensor:
+def saved(u: Tensor, act: Activation, precision: str, halve_all: bool) -> Tensor:
     """Return pre-activations as they come back from what `precision` saves, with the derivative of `u`.
 
-    `halve_finer`: save FINER's in fp16 too, which the engine does not.
+    `halve_all`: save all but a sine's in fp16, which the engine does not.
     """
     if precision != "fast":
         return u
     coarse = u.detach().half().float()
-    if isinstance(act, Finer) and not halve_finer:
+    if act.name in SAVED_WHOLE and not halve_all:
         return u
     if isinstance(act, Sine):
         turns = act.omega * u.detach() / (2.0 * math.pi)
@@ -71,14 +72,14 @@ def saved(u: Tensor, act: Activation, precision: str, halve_finer: bool) -> Tens
     return u + (coarse - u).detach()
 
 
-def output(field: SNF, x: Tensor, precision: str, halve_finer: bool) -> Tensor:
+def output(field: SNF, x: Tensor, precision: str, halve_all: bool) -> Tensor:
     """Return the field's output at x; first and last layer are float32, as on the GPU."""
     weights, biases = field.layer_tensors()
     h, last = x, len(weights) - 1
     for l, (weight, bias, act) in enumerate(zip(weights, biases, field.spec.activations, strict=True)):
         exact = l in (0, last)
         u = functional.linear(h, weight, bias) if exact else Product.apply(h, weight, precision) + bias
-        h = activate(u if l == last else saved(u, act, precision, halve_finer), activation=act)
+        h = activate(u if l == last else saved(u, act, precision, halve_all), activation=act)
     return h
 
 
@@ -89,7 +90,7 @@ def psnr(activation: Activation, precision: str, options: argparse.Namespace) ->
     optimizer = torch.optim.Adam(field.parameters(), lr=1e-4)
 
     def loss() -> Tensor:
-        out = output(field, image.coords, precision, options.halve_finer)
+        out = output(field, image.coords, precision, options.halve_all)
         return nn.functional.mse_loss(out, image.values)
 
     for _ in range(options.steps):
@@ -107,7 +108,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--size", type=int, default=128)
     parser.add_argument("--width", type=int, default=256)
-    parser.add_argument("--halve-finer", action="store_true", help="save FINER's pre-activations in fp16 too")
+    parser.add_argument("--halve-all", action="store_true", help="save every pre-activation in fp16")
     options = parser.parse_args()
     for name in options.activations:
         for precision in ROUNDINGS:

@@ -13,6 +13,11 @@ TIERS = {"fp32": "exact", "tf32": "accurate", "fast": "accurate"}
 """The tier of sine and exponential in each precision."""
 
 
+SAVED_WHOLE = ("sinc", "gabor-real", "finer")
+"""Activations that oscillate in u and need u too: fp16 does not hold their phase, and on a photograph 0.9,
+2.7 and 8 dB are lost (``python -m benchmarks.emulated_quality --halve-all``)."""
+
+
 def parameters(act: Activation, suffix: str = "") -> dict[str, float]:
     """Return omega, turn, turn_low and scale, named with `suffix`; 0 where the activation has none.
 
@@ -26,11 +31,7 @@ def parameters(act: Activation, suffix: str = "") -> dict[str, float]:
 
 
 def saved_format(act: Activation, precision: str, *, phases: bool = False) -> str:
-    """Return the format in which a layer's pre-activations are saved; `phases`: 16-bit phases in tf32.
-
-    FINER's phase grows with the square of u, and fp16 does not hold it: 8 dB are lost on a photograph
-    (``python -m benchmarks.emulated_quality --activations finer --halve-finer``). So u is saved whole.
-    """
-    if precision == "fast" and act.name != "finer":
+    """Return the format in which a layer's pre-activations are saved; `phases`: 16-bit phases in tf32."""
+    if precision == "fast" and act.name not in SAVED_WHOLE:
         return "phase16" if act.name == "sine" else "float16"
     return "phase16" if phases and precision == "tf32" and act.name == "sine" else "float32"
