@@ -94,7 +94,7 @@ def parameters(call: Call, device: str = "meta") -> tuple[list[Tensor], list[Ten
 def run(call: Call) -> None:
     """Make the call on meta tensors."""
     from fastsnf.engines.triton import field
-    from fastsnf.engines.triton.plan import use_phases
+    from fastsnf.ops import use_phases
 
     x = torch.empty(call.points, call.in_features, device="meta")
     target = torch.empty(call.points, call.out_features, device="meta")

@@ -49,7 +49,7 @@ def settings(side: str) -> Iterator[None]:
         finally:
             torch.set_float32_matmul_precision(before)
         return
-    from fastsnf.engines.triton.plan import use_phases
+    from fastsnf.ops import use_phases
 
     with (
         ops.use_engine("triton"),

@@ -4,6 +4,7 @@
 `torch.export`; `mse_value_and_grad` is the trainer's single pass. Shapes are those of `fastsnf.reference`.
 """
 
+from fastsnf.engines.triton import use_phases
 from fastsnf.ops.dispatch import (
     AUTO,
     Choice,
@@ -36,5 +37,6 @@ __all__ = [
     "linear_act",
     "mse_value_and_grad",
     "use_engine",
+    "use_phases",
     "use_precision",
 ]

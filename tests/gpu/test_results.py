@@ -54,7 +54,7 @@ def test_odd_shapes(shape, precision):
 
 
 def test_16_bit_phases_in_tf32():
-    from fastsnf.engines.triton.plan import use_phases
+    from fastsnf.ops import use_phases
 
     with use_phases():
         fields.step_judged("tf32", lambda: drawn(Sine(30.0), ROWS, 256))
