@@ -115,6 +115,10 @@ def candidates(op: str, base: Tile) -> Iterator[Tile]:
             yield tile
 
 
+EVEN_ABOVE = 128
+"""Columns above which a tile is for outputs of whole tiles alone: with a mask it spills registers."""
+
+
 def describe(tile: Tile) -> dict[str, Any]:
     """Return a tile as an entry has it, without options that switch nothing on."""
     entry: dict[str, Any] = {name: getattr(tile, name) for name in SIZES}
@@ -134,6 +138,8 @@ def entry_of(op: str, tile: Tile, asked: Asked, activation: str) -> dict[str, An
     }
     if {act for _, act, _, _ in asked} != {"identity"}:
         restrictions["activations"] = list(CLASSES[activation])
+    if OPS[op].tiled and tile.columns > EVEN_ABOVE:
+        restrictions["even"] = True
     entry = {**restrictions, **describe(tile)}
     return {**entry, "depth": max(depth for _, _, _, depth in asked)} if OPS[op].by_depth else entry
 
@@ -146,7 +152,12 @@ def merged(op: str, entries: Sequence[dict[str, Any]], new: dict[str, Any]) -> l
 
     def calls(entry: Mapping[str, Any]) -> tuple[Any, ...]:
         names = (tuple(sorted(entry.get(name, ()))) for name in ("precision", "activations"))
-        return *names, entry.get("most_columns"), entry["depth"] if OPS[op].by_depth else None
+        return (
+            *names,
+            entry.get("most_columns"),
+            entry.get("even"),
+            entry["depth"] if OPS[op].by_depth else None,
+        )
 
     def breadth(entry: Mapping[str, Any]) -> tuple[float, ...]:
         most = entry.get("most_columns", float("inf"))

@@ -1,7 +1,8 @@
 """Tuned tiles: which block shapes, warps and stages a kernel takes on which architecture.
 
 ``tiles/OP.json`` holds, per architecture, a list of entries; the first that matches a call is taken. An entry
-may restrict ``precision``, ``activations`` (names) and ``most_columns`` (the widest padded output it is for).
+may restrict ``precision``, ``activations`` (names) and ``most_columns`` (the widest padded output it is for);
+``even``: it is for outputs of whole column tiles, whose epilogue needs no mask and fewer registers.
 ``fastsnf bench --tune`` writes the files.
 """
 
@@ -92,6 +93,7 @@ def _find(arch: str, op: str, precision: str, act: str, columns: int, depth: int
             precision in entry.get("precision", (precision,))
             and act in entry.get("activations", (act,))
             and columns <= entry.get("most_columns", columns)
+            and not (entry.get("even") and columns % entry["columns"])
             and depth % entry["depth"] == 0
         ):
             names = ("rows", "columns", "depth", "warps", "stages")

@@ -138,7 +138,9 @@ def special(precision: str) -> Iterator[Call]:
 
 
 SHAPES = ((1, 256, 3, 1), (3, 256, 3, 1), (3, 64, 0, 4), (8, 256, 1, 8), (12, 256, 1, 12), (40, 100, 0, 64))
-"""(D, F, L, C): one to eight inputs and outputs, and more, which are matrix products."""
+SHAPES += ((2, 200, 1, 200),)
+"""(D, F, L, C): one to eight inputs and outputs, and more, which are matrix products; a width that no tile
+divides."""
 
 
 def full() -> Iterator[Call]:
@@ -159,6 +161,7 @@ def quick() -> Iterator[Call]:
         yield f"step sine {precision} 256", partial(step, sine, usual, precision)
         yield f"backward sine {precision} 256", partial(backward, sine, usual, precision)
     yield with_phases(("step sine tf32 256", partial(step, sine, usual, "tf32")))
+    yield "step sine fast 200", partial(step, sine, usual._replace(F=200, C=200), "fast")
     yield "step gabor fast 128", partial(step, FieldSpec.mlp(Gabor(20.0, 10.0), 3), small, "fast")
     yield "forward sine fast 128", partial(forward, sine, small, "fast")
     yield "step sine tf32 wide", partial(step, sine, usual._replace(D=12, C=12), "tf32")
