@@ -1,7 +1,8 @@
 """Eager PyTorch in the engine's precisions: operands of every product rounded, everything else as it is.
 
-It is what `torch.backends.cuda.matmul.fp32_precision = "tf32"` computes, and its 16-bit counterpart with fp16
-operands forward and bf16 ones backward. Float64 stays exact, so that the same run gives the exact result.
+It is what `torch.backends.cuda.matmul.fp32_precision = "tf32"` computes, and `torch.autocast` with fp16
+operands forward and bf16 ones backward, where what a layer's product passes on is of 16 bits too. Float64
+stays exact, so that the same run gives the exact result.
 """
 
 from __future__ import annotations
@@ -43,13 +44,17 @@ class RoundedLinear(torch.autograd.Function):
         ctx.save_for_backward(h, weight)
         ctx.precision = precision
         round_operand = _rounding(precision, 0)
-        return functional.linear(round_operand(h), round_operand(weight))
+        return _passed_on(functional.linear(round_operand(h), round_operand(weight)), precision, 0)
 
     @staticmethod
     def backward(ctx: Any, d_u: Tensor) -> tuple[Tensor, Tensor, None]:
         (h, weight), round_operand = ctx.saved_tensors, _rounding(ctx.precision, 1)
         d_u, h, weight = round_operand(d_u), round_operand(h), round_operand(weight)
-        return d_u @ weight.conj(), d_u.T @ h.conj(), None
+        return _passed_on(d_u @ weight.conj(), ctx.precision, 1), d_u.T @ h.conj(), None
+
+
+def _passed_on(product: Tensor, precision: str, direction: int) -> Tensor:
+    return _rounding(precision, direction)(product) if precision == "fast" else product
 
 
 def _rounding(precision: str, direction: int) -> Round:

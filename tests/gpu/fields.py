@@ -14,7 +14,7 @@ from tests import cases, judge
 from tests import eager_precisions as eager
 from tests.engines.problems import Problem, problem, until_one_passes
 from tests.judge import Result, Run
-from tests.tolerances import PRECISION_RATIOS
+from tests.tolerances import RATIO
 
 DEVICE = "cuda"
 PRECISIONS = ("fp32", "tf32", "fast")
@@ -151,7 +151,7 @@ def judged(precision: str, draw: Callable[[], Problem], runs: Runs) -> None:
         poison()
         judge.judge(
             on_the_gpu(ours), on_the_gpu(theirs), to(rows, "cpu"), to(case.weights, "cpu"),
-            to(case.biases, "cpu"), PRECISION_RATIOS[precision],
+            to(case.biases, "cpu"), RATIO,
         )  # fmt: skip
 
     until_one_passes(hold, lambda _: draw())

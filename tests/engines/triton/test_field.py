@@ -15,25 +15,21 @@ from tests import eager_precisions as eager
 from tests.engines.problems import SPECS, Problem, problem, until_one_passes
 from tests.engines.triton.runs import crossed, kept_run, mse_run, poisoned, recomputed_run
 from tests.judge import judge
-from tests.tolerances import PRECISION_RATIOS, assert_close
+from tests.tolerances import assert_close
 
 __all__ = ["poisoned"]
 
 
 def judged(case: Problem, precision: str) -> None:
     """Assert that the passes of one case are as good as eager's."""
-    ratio = PRECISION_RATIOS[precision]
     parameters = (case.weights, case.biases)
     judge(
         kept_run(case.spec, precision),
         eager.field_run(case.spec, precision),
         case.field_rows,
         *parameters,
-        ratio,
     )
-    judge(
-        mse_run(case.spec, precision), eager.mse_run(case.spec, precision), case.mse_rows, *parameters, ratio
-    )
+    judge(mse_run(case.spec, precision), eager.mse_run(case.spec, precision), case.mse_rows, *parameters)
 
 
 PHASE16 = 4 * 4.8e-5
@@ -103,7 +99,6 @@ def test_recomputing_is_as_good_as_keeping(act: Sine, precision: str, poisoned: 
             case.field_rows,
             case.weights,
             case.biases,
-            PRECISION_RATIOS[precision],
         ),
         lambda draw: problem(FieldSpec.mlp(act, 1), [2, 40, 40, 3], 50, gen=cases.generator(draw)),
     )
