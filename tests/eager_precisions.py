@@ -14,26 +14,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from benchmarks.emulated_quality import ROUNDINGS, Round
 from fastsnf import reference
 from fastsnf.spec import FieldSpec
 from tests import cases, judge
 from tests.judge import Result, Run
-
-Round = Callable[[Tensor], Tensor]
-
-
-def tf32(x: Tensor) -> Tensor:
-    """Return x rounded to 11 significant bits."""
-    bits = x.contiguous().view(torch.int32)
-    return ((bits + 0x1000) & -0x2000).view(torch.float32)
-
-
-ROUNDINGS: dict[str, tuple[Round, Round]] = {
-    "fp32": (lambda x: x, lambda x: x),
-    "tf32": (tf32, tf32),
-    "fast": (lambda x: x.half().float(), lambda x: x.bfloat16().float()),
-}
-"""How operands are rounded forward and backward."""
 
 
 class RoundedLinear(torch.autograd.Function):

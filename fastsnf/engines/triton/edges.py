@@ -160,8 +160,8 @@ def last_step(
         d_in: shaped as s_in, in the cotangent's type of the precision: takes the cotangent of the layer
             below's pre-activations, 0 in pads. May be the memory of s_in where elements have one size. None
             where it is not wanted.
-        partial: [S, C, F + 1], takes (dW | db) of each split; complex: [S, C, 2 (F + 1)], see
-            `complex_gradient`.
+        partial: [S, C, F + 1], takes (dW | db) of each split; complex: [S, C, 2 (F + 1)], real
+            parts before imaginary ones.
         db_in_partial: [S, columns of s_in], takes the column sums of d_in before its rounding; None with
             d_in.
         mse: what the cotangent of the outputs comes from, or else d_out: [M, C], that cotangent.
@@ -188,13 +188,6 @@ def last_step(
         reads=(s_in, weight, bias, *given),
         writes=(d_in, out, partial, db_in_partial, loss_partial),
     )
-
-
-def complex_gradient(summed: Tensor) -> tuple[Tensor, Tensor]:
-    """Return (dW [C, F], db [C]), complex64, from the sum [C, 2 (F + 1)] over splits of `last_step`'s."""
-    real, imaginary = summed.unflatten(1, (2, -1)).unbind(1)
-    both = torch.complex(real, imaginary)
-    return both[:, :-1].contiguous(), both[:, -1].contiguous()
 
 
 def cotangent(

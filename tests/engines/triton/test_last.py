@@ -83,6 +83,12 @@ class Step(NamedTuple):
     loss: Tensor
 
 
+def complex_gradient(summed: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return (dW [C, F], db [C]) from the sum [C, 2 (F + 1)] over splits."""
+    both = torch.complex(*summed.unflatten(1, (2, -1)).unbind(1))
+    return both[:, :-1], both[:, -1]
+
+
 def run_forward(p: Problem, weight: Tensor | None = None) -> Tensor:
     """Return what `last_fwd` writes into rows of a larger NaN buffer."""
     rows = nans(p.M, p.C + 3)
@@ -150,7 +156,7 @@ def unpacked(step: Step, p: Problem) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         return torch.complex(planes[:, 0], planes[:, 1]) if planes.shape[1] == 2 else planes[:, 0]
 
     total = edge_cases.in_order(step.partial)
-    d_weight, d_bias = edges.complex_gradient(total) if p.act_in.is_complex else (total[:, :-1], total[:, -1])
+    d_weight, d_bias = complex_gradient(total) if p.act_in.is_complex else (total[:, :-1], total[:, -1])
     return without_pads(step.d_in), without_pads(step.db_in).sum(0), d_weight, d_bias
 
 
