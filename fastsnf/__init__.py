@@ -18,6 +18,7 @@ _HOMES: dict[str, str] = {
     **dict.fromkeys(("use_engine", "use_precision", "explain"), "ops"),
     "init": "nn.init",
     "nn": "nn",
+    "ntk": "ntk",
     "ops": "ops",
     "signals": "signals",
     "spec": "spec",

@@ -5,6 +5,7 @@
 """
 
 from fastsnf.engines.triton import use_phases
+from fastsnf.ops.adjusted import adjusted_mse_value_and_grad
 from fastsnf.ops.dispatch import (
     AUTO,
     Choice,
@@ -18,14 +19,22 @@ from fastsnf.ops.dispatch import (
 from fastsnf.ops.field import activate, field, linear_act
 from fastsnf.ops.grid import field_on_grid
 from fastsnf.ops.mse import MseResult, mse_value_and_grad
+from fastsnf.ops.ntk import layer_trace, ntk_gram
 from fastsnf.ops.precision import use_precision
 from fastsnf.ops.registration import has_autocast
+from fastsnf.reference.adjusted import AdjustedResult, Adjustment, Layout
+from fastsnf.reference.ntk import LayerTrace
 
 __all__ = [
     "AUTO",
+    "AdjustedResult",
+    "Adjustment",
     "Choice",
+    "LayerTrace",
+    "Layout",
     "MseResult",
     "activate",
+    "adjusted_mse_value_and_grad",
     "choose",
     "chosen",
     "engine_names",
@@ -34,8 +43,10 @@ __all__ = [
     "field",
     "field_on_grid",
     "has_autocast",
+    "layer_trace",
     "linear_act",
     "mse_value_and_grad",
+    "ntk_gram",
     "use_engine",
     "use_phases",
     "use_precision",

@@ -1,0 +1,1 @@
+"""Studies: papers' tables and figures, run again beside the papers' numbers."""
