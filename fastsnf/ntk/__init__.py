@@ -1,19 +1,31 @@
-"""The empirical neural tangent kernel of a field, its spectrum, and inductive gradient adjustment (IGA)."""
+"""The empirical neural tangent kernel of a field, its spectrum, and inductive gradient adjustment (IGA).
 
-from fastsnf.ntk.adjuster import Adjuster
-from fastsnf.ntk.config import IGA
-from fastsnf.ntk.empirical import empirical_ntk
-from fastsnf.ntk.groups import Groups, Members
-from fastsnf.ntk.spectrum import Eigenpairs, alignment, condition_number, leading
+Names resolve on first use: the command line reads `fastsnf.ntk.config` without torch.
+"""
 
-__all__ = [
-    "IGA",
-    "Adjuster",
-    "Eigenpairs",
-    "Groups",
-    "Members",
-    "alignment",
-    "condition_number",
-    "empirical_ntk",
-    "leading",
-]
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+_HOMES = {
+    "IGA": "config",
+    "Adjuster": "adjuster",
+    "Groups": "groups",
+    "Members": "groups",
+    "empirical_ntk": "empirical",
+    "Eigenpairs": "spectrum",
+    "alignment": "spectrum",
+    "condition_number": "spectrum",
+    "leading": "spectrum",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'fastsnf.ntk' has no attribute {name!r}")
+    return getattr(import_module(f"fastsnf.ntk.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})
