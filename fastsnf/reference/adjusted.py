@@ -40,21 +40,21 @@ class Adjustment(NamedTuple):
 class AdjustedResult(NamedTuple):
     """Loss (0-d, the plain weighted MSE), gradients of ``out^T stopgrad(S r)`` in its scale, and `largest`.
 
-    `largest` [groups] int64 is the row of each group's point with the largest ``sum_c |r_c|`` of its plain
-    residuals, the first of equal ones.
+    `largest` [groups] int64 is the row of each group's point with the largest ``sum_c |r_c|`` before the
+    adjustment (see `largest_rows`); None where nobody asked for it.
     """
 
     loss: Tensor
     d_weights: list[Tensor]
     d_biases: list[Tensor | None]
-    largest: Tensor
+    largest: Tensor | None
 
 
-def spread(rows: Tensor, layout: Layout) -> Tensor:
-    """Return rows [N, ...] as [offsets, groups, ...], 0 where no point is."""
+def spread(rows: Tensor, layout: Layout, absent: float = 0) -> Tensor:
+    """Return rows [N, ...] as [offsets, groups, ...], `absent` where no point is."""
     if layout.slots is None:
         return rows.reshape(layout.offsets, layout.groups, *rows.shape[1:])
-    table = rows.new_zeros(layout.offsets * layout.groups, *rows.shape[1:])
+    table = rows.new_full((layout.offsets * layout.groups, *rows.shape[1:]), absent)
     return table.index_copy(0, layout.slots, rows).reshape(layout.offsets, layout.groups, *rows.shape[1:])
 
 
@@ -73,11 +73,15 @@ def adjust(residual: Tensor, adjustment: Adjustment) -> Tensor:
 
 
 def largest_rows(residual: Tensor, layout: Layout) -> Tensor:
-    """Return the row [groups] of each group's point with the largest ``sum_c |r_c|`` of r [N, C]."""
-    size = residual.abs().sum(dim=1).nan_to_num(nan=torch.inf)
+    """Return the row [groups] of each group's point with the largest ``sum_c |r_c|`` of r [N, C].
+
+    The first of equal ones; NaN is larger than any number. A group without points has row 0.
+    """
+    size = residual.abs().sum(dim=1)
+    size = torch.where(size.isnan(), torch.inf, size)
     rows = torch.arange(len(size), device=size.device)
-    table = spread(size + 1.0, layout)  # a point that is not there is 0
-    return spread(rows, layout).gather(0, table.argmax(dim=0, keepdim=True)).squeeze(0)
+    offset = spread(size, layout, absent=-1.0).argmax(dim=0, keepdim=True)
+    return spread(rows, layout).gather(0, offset).squeeze(0)
 
 
 def adjusted_mse_value_and_grad(
@@ -91,8 +95,9 @@ def adjusted_mse_value_and_grad(
 ) -> AdjustedResult:
     """Return the weighted MSE of `reference.mse_value_and_grad` with the gradients of adjusted residuals.
 
-    With sample weights w the residuals are those of the weighted problem:  d_out = 2 sqrt(w) S sqrt(w) r /
-    (C sum w), which for S = I is the gradient of the loss and leaves a point of weight 0 out.
+    With sample weights w the residuals are those of the weighted problem, sqrt(w) r:  d_out = 2 sqrt(w) S
+    sqrt(w) r / (C sum w), which for S = I is the gradient of the loss and leaves a point of weight 0 out.
+    `x` is [N, D], `target` [N, C], `sample_weight` [N].
     """
     kept = trace(x, weights, biases, spec)
     w = torch.ones_like(kept.out[:, :1]) if sample_weight is None else sample_weight.unsqueeze(-1)
@@ -100,6 +105,7 @@ def adjusted_mse_value_and_grad(
     total = w.sum()
     norm = target.shape[-1] * torch.where(total == 0, 1.0, total)
     loss = (w * residual.square()).sum() / norm
-    d_out = 2.0 * w.sqrt() * adjust(w.sqrt() * residual, adjustment) / norm
+    weighted = w.sqrt() * residual
+    d_out = 2.0 * w.sqrt() * adjust(weighted, adjustment) / norm
     _, d_weights, d_biases = backward(kept, weights, biases, spec, d_out)
-    return AdjustedResult(loss, d_weights, d_biases, largest_rows(w.sqrt() * residual, adjustment.layout))
+    return AdjustedResult(loss, d_weights, d_biases, largest_rows(weighted, adjustment.layout))

@@ -2,8 +2,11 @@
 
 The gradient of an output s at point n with respect to a layer's weight is the outer product of the layer's
 input A_n and of D_n = ds/du, with respect to its bias D_n itself. Their inner products over two points are
-(A_n . A_m + 1)(D_n . D_m), summed over the layers: no gradient is ever formed. For complex layers D is
-ds/dRe u - i ds/dIm u, the conjugate of torch's gradient.
+(A_n . A_m + 1)(D_n . D_m), summed over the layers: no gradient is ever formed. A complex parameter counts as
+two real ones and D is ds/dRe u - i ds/dIm u, the conjugate of torch's gradient, so that the inner product is
+the real part of (A_n A_m^* + 1)(D_n D_m^*).
+
+For s = sum_c out_c / sqrt(C) this is the eNTK matrix of the IGA paper's code for several outputs.
 """
 
 from __future__ import annotations
@@ -35,13 +38,14 @@ def ntk_gram(inputs: Sequence[Tensor], cotangents: Sequence[Tensor], bias: Seque
     """Return ``K = sum_l Re[(A_l A_l^H + bias_l) * (D_l D_l^H)]`` [B, n, n], ``*`` being elementwise.
 
     `inputs` are [B, n, fan_in], `cotangents` [B, n, fan_out], real or complex, and `bias` says which layers
-    have one.
+    have one; there is at least one layer. K is symmetric to the bit.
     """
-    gram = torch.zeros(())
-    for a, d, has_bias in zip(inputs, cotangents, bias, strict=True):
-        product = (a @ a.mH + float(has_bias)) * (d @ d.mH)
-        gram = gram.to(product.real) + product.real
-    return gram
+    layers = [
+        ((a @ a.mH + float(has_bias)) * (d @ d.mH)).real
+        for a, d, has_bias in zip(inputs, cotangents, bias, strict=True)
+    ]
+    gram = torch.stack(layers).sum(dim=0)
+    return 0.5 * (gram + gram.mT)  # a matrix product with its own transpose rounds each side in its own way
 
 
 def layer_trace(
