@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from fastsnf.errors import InputError, nearest, unknown
+from fastsnf.ntk.config import IGA
 from fastsnf.train.schedule import parse_schedule
 
 OPTIMIZERS = ("adam", "adamw", "sgd")
@@ -34,7 +35,7 @@ class FitConfig:
             which then owns its learning rates.
         lr: base learning rate; default 1e-3, and 1e-4 with ``batch_size="full"``.
         schedule: ``constant``, ``exponential:F`` (down to F times lr at the end), ``step:N:F`` (times F every
-            N steps) or ``cosine`` (down to 0 at the end); default cosine, and constant with
+            N steps), ``once:N:F`` (times F from step N on) or ``cosine`` (down to 0 at the end); default cosine, and constant with
             ``batch_size="full"`` or an optimizer callable. The end is the step budget; with a time limit
             alone, that time; with a target alone it is unknown, and cosine and exponential stay constant.
         loss: ``mse``; ``bce`` (the field's outputs are logits); or a callable ``(out, target, weights) -> 0-d
@@ -42,6 +43,9 @@ class FitConfig:
         batch_size: points a step; default 32,768, the whole signal when that is smaller; ``full`` takes it
             whole.
         seed: of the batches, which on a GPU are others than on the CPU. The field's weights are the caller's.
+        iga: inductive gradient adjustment (`fastsnf.ntk.IGA`), for the MSE alone. A batch is then whole
+            groups of points: with the default batch size all of them up to 4,096, else 512 a step; with a
+            number as many as it has room for.
 
     Where and how:
         device: ``auto`` (cuda when there is one) or a torch device.
@@ -72,6 +76,7 @@ class FitConfig:
     loss: str | Callable[..., Any] = "mse"
     batch_size: int | str | None = None
     seed: int = 0
+    iga: IGA | None = None
     device: str = "auto"
     precision: str = "auto"
     engine: str = "auto"
@@ -99,6 +104,7 @@ class FitConfig:
         _check_choice("psnr", self.psnr, PSNRS)
         if self.schedule is not None:
             parse_schedule(self.schedule)
+        _check_iga(self.iga, self.loss)
         if self.lr is not None and callable(self.optimizer):
             raise InputError(
                 f"expected no lr beside an optimizer callable; got lr={self.lr}: set it inside the callable"
@@ -147,7 +153,9 @@ def make_config(config: FitConfig | None, options: Mapping[str, Any]) -> FitConf
 
 
 def describe(value: Any) -> Any:
-    """Return a JSON-able stand-in for a setting: itself, or the name of a callable."""
+    """Return a JSON-able stand-in for a setting: itself, the name of a callable, the settings of `IGA`."""
+    if isinstance(value, IGA):
+        return settings_of(value)
     if callable(value):
         module, name = (
             getattr(value, "__module__", ""),
@@ -155,6 +163,16 @@ def describe(value: Any) -> Any:
         )
         return f"callable {module}.{name}"
     return value
+
+
+def settings_of(iga: IGA) -> dict[str, Any]:
+    """Return the settings of an adjustment as JSON-able values, without those that are None."""
+    values = {field.name: getattr(iga, field.name) for field in dataclasses.fields(iga)}
+    return {
+        name: value if isinstance(value, int | str) else str(value)
+        for name, value in values.items()
+        if value is not None
+    }
 
 
 def _check_whole(name: str, value: Any, least: int, most: float = math.inf) -> None:
@@ -188,6 +206,18 @@ def _check_batch_size(value: Any) -> None:
             )
         return
     _check_whole("batch_size", value, 1)
+
+
+def _check_iga(iga: Any, loss: Any) -> None:
+    if iga is None:
+        return
+    if not isinstance(iga, IGA):
+        raise InputError(f"expected iga to be a fastsnf.ntk.IGA; got {type(iga).__name__}")
+    if loss != "mse":
+        raise InputError(
+            f"expected the loss mse with iga, which adjusts the residuals of the MSE; got {describe(loss)}: "
+            "drop the loss or iga"
+        )
 
 
 def _check_choice(what: str, value: Any, names: tuple[str, ...], *, or_callable: bool = False) -> None:

@@ -25,6 +25,7 @@ def identity_of(
     field: dict[str, Any],
     batch: int,
     place: dict[str, str],
+    adjustment: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the JSON-able identity of a run.
 
@@ -34,6 +35,7 @@ def identity_of(
         field: the description of its field.
         batch: points a step.
         place: engine, device and precision.
+        adjustment: what inductive gradient adjustment depends on, None for a fit without.
 
     Stop rules are part of it only where the schedule depends on the end, so that a run with a constant rate
     can go on beyond its first budget. What is recorded, and how often, is never part of it.
@@ -50,6 +52,8 @@ def identity_of(
         "field": field,
         "signal": digest(signal),
     }
+    if adjustment is not None:
+        identity["iga"] = adjustment
     if parse_schedule(config.schedule_text).needs_horizon:
         identity["steps"] = stop.max_steps
         identity["time_limit"] = stop.time_limit if stop.max_steps is None else None

@@ -6,14 +6,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from fastsnf.errors import InputError
 from fastsnf.nn import Field
 from fastsnf.signals.signal import Signal
+from fastsnf.train.adjusted import AdjustedUpdates
 from fastsnf.train.config import PUBLISHED, FitConfig
 from fastsnf.train.cuda_graphs import CudaGraphs
 from fastsnf.train.evaluate import Evaluation, evaluate, predict
+from fastsnf.train.group_sampler import GroupSampler
+from fastsnf.train.grouping import Grouping, make_grouping
 from fastsnf.train.identity import identity_of
 from fastsnf.train.losses import outputs_of
 from fastsnf.train.optimizers import base_rates, make_optimizer
@@ -41,6 +45,7 @@ class Plan:
         updates: what the loop makes of points and step.
         stop: when the fit ends.
         place: engine, device and precision.
+        grouping: the groups of points that are adjusted together, None without `FitConfig.iga`.
     """
 
     field: Field
@@ -49,13 +54,14 @@ class Plan:
     train: Tensor | None
     held: Tensor | None
     points: Points
-    sampler: Sampler
+    sampler: Sampler | GroupSampler
     step: Step
     updates: Updates
     rates: Sequence[float]
     schedule: Schedule
     stop: StopRule
     place: dict[str, str]
+    grouping: Grouping | None = None
 
     def evaluate(self, give_up: Callable[[], bool] | None = None) -> Evaluation | None:
         """Return the field's values and metrics at every point, or None once `give_up` returns True."""
@@ -73,7 +79,13 @@ class Plan:
         """
         described = describe_field(self.field)
         identity = identity_of(
-            self.config, self.stop, self.signal, described["field"], self.sampler.batch, self.place
+            self.config,
+            self.stop,
+            self.signal,
+            described["field"],
+            self.sampler.batch,
+            self.place,
+            None if self.grouping is None else self.grouping.identity(),
         )
         outputs = outputs_of(self.config.loss)
         return {**described, "signal": self.signal.metadata(), "outputs": outputs, "identity": identity}
@@ -90,6 +102,7 @@ class Plan:
             points=self.points.count,
             points_per_step=self.sampler.batch,
             max_steps=self.stop.max_steps,
+            iga=None if self.grouping is None else str(self.grouping),
             parameters=sum(p.numel() * (2 if p.is_complex() else 1) for p in trainable(self.field)),
         )
 
@@ -107,12 +120,16 @@ def make_plan(field: Field, signal: Signal, config: FitConfig) -> Plan:
     train, held = split(signal, config.holdout)
     check_values(signal, train)
     points = Points(signal, train, device, dtype)
-    home = device if points.resident else "cpu"  # where the batches are gathered
-    sampler = Sampler(points.count, config.points_per_step(points.count), config.seed, device=home)
+    grouping = make_grouping(config, signal, train, points.count)
+    sampler = _sampler(config, points, device) if grouping is None else grouping.sampler
     choice = resolve_engine(field, points.batch(slice(0, 1))[0], config.precision)
     recorded = may_record(field, config, points, choice.engine, device)
     step = Step(field, make_optimizer(config, parameters, recorded=recorded), config)
-    graphs = CudaGraphs(device) if recorded else None
+    updates = Updates(points, step)
+    if recorded:
+        updates = RecordedUpdates(points, step, field, CudaGraphs(device))
+    elif grouping is not None:
+        updates = AdjustedUpdates(points, step, field, grouping, device)
     return Plan(
         field=field,
         signal=signal,
@@ -122,12 +139,18 @@ def make_plan(field: Field, signal: Signal, config: FitConfig) -> Plan:
         points=points,
         sampler=sampler,
         step=step,
-        updates=Updates(points, step) if graphs is None else RecordedUpdates(points, step, field, graphs),
+        updates=updates,
         rates=base_rates(config, step.optimizer),  # now, before a checkpoint brings those of its own step
         schedule=parse_schedule(config.schedule_text),
         stop=StopRule.of(config, sampler.steps_per_epoch),
         place={"engine": choice.engine, "device": str(device), "precision": choice.precision},
+        grouping=grouping,
     )
+
+
+def _sampler(config: FitConfig, points: Points, device: torch.device) -> Sampler:
+    home = device if points.resident else "cpu"  # where the batches are gathered
+    return Sampler(points.count, config.points_per_step(points.count), config.seed, device=home)
 
 
 def _check_kinds(field: Field, signal: Signal) -> None:

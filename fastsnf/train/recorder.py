@@ -12,6 +12,7 @@ from fastsnf.errors import InputError
 from fastsnf.train.interrupt import Interrupted
 from fastsnf.train.run import RunFolder
 from fastsnf.train.state import FitState
+from fastsnf.train.updates import Updates
 
 
 @dataclass(frozen=True)
@@ -20,12 +21,13 @@ class Recorder:
 
     Attributes:
         folder: where.
-        optimizer: its state is part of a checkpoint.
+        optimizer, updates: their state is part of a checkpoint.
         description: the metadata of a checkpoint, `fastsnf.train.plan.Plan.describe`.
     """
 
     folder: RunFolder
     optimizer: Optimizer
+    updates: Updates
     description: dict[str, Any]
 
     def save(self, state: FitState) -> None:
@@ -37,7 +39,9 @@ class Recorder:
             "loss": state.loss,
             "threads": torch.get_num_threads(),
         }
-        self.folder.snapshots.save(state.field, self.optimizer, progress, self.description)
+        self.folder.snapshots.save(
+            state.field, self.optimizer, progress, self.description, self.updates.state_dict()
+        )
 
     def interrupted(self, state: FitState, signum: int) -> Interrupted:
         """Write the field, whose checkpoint is saved, and return what a signal ends the fit with."""

@@ -14,7 +14,7 @@ from fastsnf.nn import Field
 
 @dataclass(frozen=True)
 class FitResult:
-    """The outcome of a fit; the attributes up to `psnr_published` are the keys of the summary.
+    """The outcome of a fit; the attributes up to `iga` are the keys of the summary.
 
     Attributes:
         kind: of the signal.
@@ -30,6 +30,7 @@ class FitResult:
         run: the run folder, or None.
         psnr_holdout: as `psnr`, on the held-out points; only with ``holdout``.
         psnr_published: the weight-scaling paper's variant; only when asked for.
+        iga: settings and course of inductive gradient adjustment; only with `FitConfig.iga`.
         field: the fitted field, the object that was passed in.
         history: the rows of metrics: step, seconds, loss, psnr, lr.
         values: the field's values [N, C] at the signal's points, float32 on the CPU, unclipped.
@@ -50,6 +51,7 @@ class FitResult:
     run: str | None
     psnr_holdout: float | None = None
     psnr_published: float | None = None
+    iga: dict[str, Any] | None = None
     field: Field = entry(kw_only=True, repr=False)
     history: list[dict[str, Any]] = entry(kw_only=True, repr=False)
     values: Tensor = entry(kw_only=True, repr=False)
@@ -62,7 +64,9 @@ class FitResult:
 
 
 def finite_or_none(value: Any) -> Any:
-    """Return `value`, or None for a float that JSON cannot hold."""
+    """Return `value`, or None for a float that JSON cannot hold, also inside a dict."""
+    if isinstance(value, dict):
+        return {key: finite_or_none(item) for key, item in value.items()}
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
@@ -81,4 +85,4 @@ _KEYS = (
     "seed",
     "run",
 )
-_OPTIONAL = ("psnr_holdout", "psnr_published")
+_OPTIONAL = ("psnr_holdout", "psnr_published", "iga")

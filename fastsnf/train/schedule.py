@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from fastsnf.errors import InputError, nearest
 
-FORMS = ("constant", "exponential:F", "step:N:F", "cosine")
+FORMS = ("constant", "exponential:F", "step:N:F", "once:N:F", "cosine")
 """What a schedule may look like: F is a factor, N a number of steps."""
 
 
@@ -20,7 +20,7 @@ class Schedule:
 
     ``constant`` is 1; ``cosine`` falls from 1 to 0 as ``(1 + cos(pi p)) / 2`` (Loshchilov & Hutter 2017, Eq.
     5, without restarts); ``exponential:F`` falls to F at the end as ``F^p`` (WIRE's and FINER's 0.1^(t/T));
-    ``step:N:F`` multiplies by F every N steps. p is the progress.
+    ``step:N:F`` multiplies by F every N steps, ``once:N:F`` after N steps alone. p is the progress.
     """
 
     kind: str
@@ -40,6 +40,8 @@ class Schedule:
             return self.factor**progress
         if self.kind == "step":
             return self.factor ** (step // self.every)
+        if self.kind == "once":
+            return self.factor if step >= self.every else 1.0
         return 1.0
 
 
@@ -58,7 +60,7 @@ def parse_schedule(text: str) -> Schedule:
             return Schedule(kind)
         if kind == "exponential" and len(values) == 1:
             return Schedule(kind, factor=_factor(values[0]))
-        if kind == "step" and len(values) == 2:
+        if kind in ("step", "once") and len(values) == 2:
             return Schedule(kind, factor=_factor(values[1]), every=_steps(values[0]))
     except ValueError as error:
         raise InputError(

@@ -69,6 +69,13 @@ class Snapshot:
         if "rng.cuda" in self.tensors and torch.cuda.is_available():
             torch.cuda.set_rng_state(self.tensors["rng.cuda"])
 
+    def state_of_updates(self) -> dict[str, Any]:
+        """Return the state of `fastsnf.train.updates.Updates.state_dict`, {} where a run has none."""
+        if "updates" not in self.metadata:
+            return {}
+        state: dict[str, Any] = unflatten(self.metadata["updates"], self.tensors)
+        return state
+
 
 class Snapshots:
     """The checkpoints in the folder ``checkpoints`` of a run.
@@ -86,6 +93,7 @@ class Snapshots:
         optimizer: Optimizer,
         progress: Mapping[str, Any],
         description: Mapping[str, Any],
+        updates: Mapping[str, Any] | None = None,
     ) -> Path:
         """Write a checkpoint, then the manifest, then remove what the manifest no longer names.
 
@@ -93,12 +101,17 @@ class Snapshots:
             field, optimizer: their state is read, not changed.
             progress: step, seconds, seconds_steps and loss.
             description: the metadata of `fastsnf.train.checkpoint.restore`, and the run's identity.
+            updates: further state of the steps, `fastsnf.train.updates.Updates.state_dict`.
 
         Raises:
             InputError, RunError: as `fastsnf.train.container.write`; earlier checkpoints stay.
         """
         plan, optimizer_tensors = flatten(optimizer.state_dict(), "optimizer")
         tensors = {f"model.{name}": tensor for name, tensor in state_of(field).items()} | optimizer_tensors
+        if updates:
+            updates_plan, updates_tensors = flatten(updates, "updates")
+            tensors |= updates_tensors
+            description = {**description, "updates": updates_plan}
         tensors["rng.cpu"] = torch.get_rng_state()
         if torch.cuda.is_initialized():
             tensors["rng.cuda"] = torch.cuda.get_rng_state()

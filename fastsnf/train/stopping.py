@@ -39,7 +39,7 @@ class StopRule:
 
         With a step budget it is the share of the steps, so that a run is reproducible. With a time limit
         alone it is the share of the time, so that the schedule ends with the run. With a PSNR target alone
-        the end is unknown and progress stays 0: every schedule but ``step:N:F`` is then constant.
+        the end is unknown and progress stays 0: ``cosine`` and ``exponential:F`` are then constant.
         """
         if self.max_steps is not None:
             return min(1.0, step / self.max_steps)

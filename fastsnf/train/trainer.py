@@ -89,7 +89,7 @@ def fit(
         if run is not None:
             description = plan.describe()
             folder = stack.enter_context(open_run(run, resume=resume))
-            recorder = Recorder(folder, plan.step.optimizer, description)
+            recorder = Recorder(folder, plan.step.optimizer, plan.updates, description)
             _enter(recorder, plan, state, resume=resume, record=record)
         Loop(state, plan, callbacks, recorder).run()
         result = _finish(plan, state, recorder)
@@ -108,6 +108,7 @@ def _enter(
     if snapshot is not None:
         check_same(description["identity"], snapshot.identity, str(folder.path))
         snapshot.restore(plan.field, plan.step.optimizer)
+        plan.updates.load_state_dict(snapshot.state_of_updates())
         state.step, state.loss = snapshot.step, snapshot.loss
         state.seconds, state.seconds_steps = snapshot.seconds, snapshot.seconds_steps
         state.points_seen = plan.sampler.points_seen(state.step)
@@ -150,6 +151,7 @@ def _finish(plan: Plan, state: FitState, recorder: Recorder | None) -> FitResult
         run=None if state.run is None else str(state.run),
         psnr_holdout=final.psnr_holdout,
         psnr_published=final.psnr_published,
+        iga=plan.updates.report(),
         field=plan.field,
         history=state.history,
         values=final.values,

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -73,6 +73,17 @@ class Updates:
     def update(self) -> None:
         """Update the field by its gradients."""
         self._step.optimizer.step()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what the next step depends on beside the field and the optimizer: nothing."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Put the state of `state_dict` back in place."""
+
+    def report(self) -> dict[str, Any] | None:
+        """Return the summary of the adjustment of gradients; None without one."""
+        return None
 
 
 @dataclass(frozen=True)
@@ -188,14 +199,16 @@ class RecordedUpdates(Updates):
 def may_record(field: Field, config: FitConfig, points: Points, engine: str, device: torch.device) -> bool:
     """Return whether the steps of a fit can be recorded: nothing in them is a caller's, or on the host.
 
-    That is the MSE of a plain field whose parameters are all trained, with a named optimizer, on data that
-    lie on the GPU and an engine of `RECORDED_ENGINES`. Every other fit launches one kernel after another.
+    That is the MSE, unadjusted, of a plain field whose parameters are all trained, with a named optimizer, on
+    data that lie on the GPU and an engine of `RECORDED_ENGINES`. Every other fit launches one kernel after
+    another.
     """
     parameters = list(field.parameters())
     return (
         device.type == "cuda"
         and engine in RECORDED_ENGINES
         and config.loss == "mse"
+        and config.iga is None
         and is_plain(field)
         and all(parameter.requires_grad for parameter in parameters)
         and recordable(config, parameters)

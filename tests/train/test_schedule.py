@@ -23,6 +23,7 @@ def rates(text: str, steps: int) -> list[float]:
         ("cosine", lambda o: torch.optim.lr_scheduler.CosineAnnealingLR(o, T_max=50)),
         ("exponential:0.1", lambda o: torch.optim.lr_scheduler.ExponentialLR(o, gamma=0.1 ** (1 / 50))),
         ("step:20:0.5", lambda o: torch.optim.lr_scheduler.StepLR(o, step_size=20, gamma=0.5)),
+        ("once:20:0.5", lambda o: torch.optim.lr_scheduler.MultiStepLR(o, milestones=[20], gamma=0.5)),
     ],
 )
 def test_schedules_are_torchs(text, make):
@@ -43,6 +44,7 @@ def test_schedules_are_torchs(text, make):
         ("exponential:x", "could not convert"),
         ("step:10", "step:N:F"),
         ("step:0:0.5", "at least 1"),
+        ("once:10", "once:N:F"),
         ("step:1.5:0.5", "invalid literal"),
         ("exponental:0.1", "did you mean 'exponential:F'"),
         ("cosine:3", "constant, exponential:F"),
