@@ -1,26 +1,35 @@
-"""`is_plain`: whether a field's layers are all there is, so that one op may stand for the whole of it."""
+"""The question whether a field is its layers and nothing else, so that one op computes it."""
 
 from __future__ import annotations
+
+from torch import nn
 
 from fastsnf.nn.field import FIELDS, Field
 from fastsnf.nn.layer import has_hooks
 
 
-def is_plain(field: Field) -> bool:
-    """Return whether the layers are all there is: one op computes the field, and nothing else sees it or its
-    gradients.
+def only_layers(module: nn.Module) -> bool:
+    """Return whether `module` is a field and its layers are all there is: one op computes it from parameters.
 
-    That excludes a subclass with a forward of its own, hooks on the field or on a parameter, and a parameter
-    that is shared by two layers or is in none.
+    That excludes every other module, a subclass with a forward of its own, hooks and parametrizations, and a
+    parameter that is shared by two layers or is in none. Hooks on a parameter's gradient are not looked at:
+    see `has_gradient_hooks`.
     """
-    if FIELDS.get(field.name) is not type(field) or has_hooks(field) or not field.fused:
+    if not isinstance(module, Field) or FIELDS.get(module.name) is not type(module):
         return False
-    weights, biases = field.layer_tensors()
+    if "forward" in module.__dict__ or has_hooks(module) or not module.fused:
+        return False
+    weights, biases = module.layer_tensors()
     tensors = [tensor for tensor in (*weights, *biases) if tensor is not None]
-    watched = any(tensor._backward_hooks or tensor._post_accumulate_grad_hooks for tensor in tensors)
     ids = {id(tensor) for tensor in tensors}
-    return (
-        not watched
-        and len(ids) == len(tensors)
-        and ids == {id(parameter) for parameter in field.parameters()}
-    )
+    return len(ids) == len(tensors) and ids == {id(parameter) for parameter in module.parameters()}
+
+
+def has_gradient_hooks(module: nn.Module) -> bool:
+    """Return whether something sees or changes the gradient of a parameter as autograd accumulates it."""
+    return any(p._backward_hooks or p._post_accumulate_grad_hooks for p in module.parameters())
+
+
+def is_plain(module: nn.Module) -> bool:
+    """Return whether one op may fill in the gradients: only layers, and nothing else sees those gradients."""
+    return only_layers(module) and not has_gradient_hooks(module)
