@@ -20,6 +20,8 @@ using namespace fastsnf;
 namespace {
 
 constexpr int kMostThreads = 1024;
+constexpr int64_t kMostSize = 1 << 24;            // points of a block, inputs or outputs of its layers
+constexpr int64_t kMostBytes = int64_t{1} << 50;  // of a result
 
 // (fan_in, fan_out, complex_weights, act, omega, scale, w, b, d_w, d_b); pointers as integers, 0 for none.
 using LayerTuple = std::tuple<int, int, bool, int, float, float, uintptr_t, uintptr_t, uintptr_t, uintptr_t>;
@@ -107,6 +109,30 @@ double mse(const std::string& variant, const std::vector<LayerTuple>& tuples, in
   return job.loss;
 }
 
+// (fan_in, fan_out, a is complex, d is complex, bias, a, d)
+using GramTuple = std::tuple<int64_t, int64_t, bool, bool, bool, uintptr_t, uintptr_t>;
+
+void gram(const std::string& variant, const std::vector<GramTuple>& tuples, int64_t blocks, int64_t n,
+          uintptr_t out, int threads) {
+  const Variant& v = find_variant(variant);
+  require(!tuples.empty(), "expected at least one layer; got none");
+  require(blocks > 0 && n > 0, "expected at least one block and one point");
+  require(n <= kMostSize && blocks <= kMostBytes / 4 / (n * n), "expected a smaller result");
+  require(threads >= 1 && threads <= kMostThreads, "expected 1 to 1024 threads");
+  require(out != 0, "expected a pointer to the result");
+  std::vector<GramLayer> layers;
+  for (const auto& [fan_in, fan_out, a_complex, d_complex, bias, a, d] : tuples) {
+    require(fan_in > 0 && fan_out > 0 && fan_in <= kMostSize && fan_out <= kMostSize,
+            "expected layer sizes of 1 to 2^24");
+    require(a && d, "expected pointers to the inputs and cotangents of every layer");
+    layers.push_back(
+        {fan_in, fan_out, a_complex, d_complex, bias, pointer<const float>(a), pointer<const float>(d)});
+  }
+  GramJob job = {layers.data(), static_cast<int>(layers.size()), blocks, n, threads, pointer<float>(out)};
+  const py::gil_scoped_release release;
+  v.gram(job);
+}
+
 double now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
@@ -192,6 +218,8 @@ PYBIND11_MODULE(_native, m) {
         py::arg("d_out"), py::arg("d_x"), py::arg("threads"));
   m.def("mse", &mse, py::arg("variant"), py::arg("layers"), py::arg("n"), py::arg("x"), py::arg("target"),
         py::arg("sample_weight"), py::arg("threads"));
+  m.def("gram", &gram, py::arg("variant"), py::arg("layers"), py::arg("blocks"), py::arg("n"), py::arg("out"),
+        py::arg("threads"));
   m.def("fma_peak", &fma_peak, py::arg("variant"), py::arg("threads"), py::arg("seconds"),
         "FLOP/s of multiply-add loops on `threads` threads at once");
   m.def("copy_bandwidth", &copy_bandwidth, py::arg("threads"), py::arg("bytes"), py::arg("repeats"),

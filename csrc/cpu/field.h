@@ -43,11 +43,29 @@ struct Job {
   double loss;                 // mse: sum_n w_n sum_c (out - target)^2 / (C sum_n w_n)
 };
 
+// The inputs and cotangents of one linear layer at the points of every block; complex numbers interleaved.
+struct GramLayer {
+  int64_t fan_in, fan_out;
+  bool a_complex, d_complex, bias;
+  const float* a;  // [blocks, n, fan_in]
+  const float* d;  // [blocks, n, fan_out]
+};
+
+// Blocks of the empirical NTK, sum_l Re[(A_l A_l^H + bias_l) o (D_l D_l^H)].
+struct GramJob {
+  const GramLayer* layers;
+  int layer_count;
+  int64_t blocks, n;
+  int threads;
+  float* out;  // [blocks, n, n]
+};
+
 // One instruction set's build of the kernels.
 struct Variant {
   const char* name;
   int lanes;  // floats in a vector
   void (*run)(Job&);
+  void (*gram)(GramJob&);
   int64_t (*fma_loop)(int64_t iterations);  // runs at the full rate of one thread; returns the FLOPs done
 };
 

@@ -5,6 +5,7 @@
 // real parts only.
 #pragma once
 
+#include "cursor.h"
 #include "threads.h"
 #include "tiles.h"
 
@@ -44,19 +45,6 @@ struct Plan {
   int count, tile;  // layers; points in a tile
   bool trains, wants_weights;
   float gradient_scale;  // mse: 2 / (C sum w)
-};
-
-// Hands out aligned pieces of the workspace; with a null base it only counts.
-struct Cursor {
-  char* base;
-  int64_t used = 0;
-
-  template <class T>
-  T* take(int64_t n) {
-    T* piece = base ? reinterpret_cast<T*>(base + used) : nullptr;
-    used += rounded_up(n * static_cast<int64_t>(sizeof(T)), 64);
-    return piece;
-  }
 };
 
 inline LayerPlan plan_layer(const Layer& layer, bool pairs_in) {

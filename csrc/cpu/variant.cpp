@@ -1,5 +1,6 @@
 // The engine for one instruction set: a tile of points goes through the whole network, forward and backward,
 // without leaving the core's cache. Compiled once per instruction set, FASTSNF_VARIANT naming it.
+#include "gram.h"
 #include "plan.h"
 
 namespace fastsnf::FASTSNF_VARIANT {
@@ -232,6 +233,6 @@ int64_t fma_loop(int64_t iterations) {
 #define FASTSNF_TEXT(x) FASTSNF_TEXT_(x)
 #define FASTSNF_TEXT_(x) #x
 extern const Variant self;
-const Variant self = {FASTSNF_TEXT(FASTSNF_VARIANT), VL, run, fma_loop};
+const Variant self = {FASTSNF_TEXT(FASTSNF_VARIANT), VL, run, run_gram, fma_loop};
 
 }  // namespace fastsnf::FASTSNF_VARIANT

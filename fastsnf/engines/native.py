@@ -189,6 +189,53 @@ def mse_value_and_grad(
     return torch.tensor(loss, dtype=torch.float32), d_weights, d_biases
 
 
+def gram_reasons(device: str, dtype: torch.dtype, shapes: Sequence[tuple[int, ...]]) -> list[str]:
+    """Return why `gram` cannot take operands of `shapes` on `device`, nothing when it can.
+
+    `dtype` is that of the operands, complex64 being as good as float32.
+    """
+    why = [missing()] if missing() else []
+    if device != "cpu":
+        why.append(f"tensors are on {device}, it runs on the CPU")
+    if dtype not in (torch.float32, torch.complex64):
+        why.append(f"tensors are {dtype}, it computes in torch.float32")
+    if any(0 in shape[1:] for shape in shapes):
+        why.append("it takes no operand without points or features")
+    return why
+
+
+def gram(inputs: Sequence[Tensor], cotangents: Sequence[Tensor], bias: Sequence[bool]) -> Tensor:
+    """Return ``K = sum_l Re[(A_l A_l^H + bias_l) * (D_l D_l^H)]`` [B, n, n], symmetric to the last bit.
+
+    A [B, n, fan_in] and D [B, n, fan_out] are float32 or complex64. The same bits for every thread count.
+    """
+    blocks, n = inputs[0].shape[:2]
+    out = torch.empty(blocks, n, n)
+    layers, kept = [], []
+    for a, d, has_bias in zip(inputs, cotangents, bias, strict=True):
+        a, d = _dense(a), _dense(d)
+        kept += [a, d]
+        layers.append(
+            (
+                a.shape[2],
+                d.shape[2],
+                a.is_complex(),
+                d.is_complex(),
+                bool(has_bias),
+                a.data_ptr(),
+                d.data_ptr(),
+            )
+        )
+    if blocks:
+        module().gram(_variant.get(), layers, blocks, n, out.data_ptr(), _threads())
+    return out
+
+
+def _dense(tensor: Tensor) -> Tensor:
+    """Return a tensor whose memory is what it says, row by row: no lazy conjugate, no lazy minus."""
+    return tensor.resolve_conj().resolve_neg().contiguous()
+
+
 def _threads() -> int:
     return min(torch.get_num_threads(), MOST_THREADS)
 
