@@ -5,7 +5,7 @@
 """
 
 from fastsnf.engines.triton import use_phases
-from fastsnf.ops.adjusted import adjusted_mse_value_and_grad
+from fastsnf.ops.adjusted import adjusted_mse_value_and_grad, adjusts_in_one_pass
 from fastsnf.ops.dispatch import (
     AUTO,
     Choice,
@@ -19,15 +19,16 @@ from fastsnf.ops.dispatch import (
 from fastsnf.ops.field import activate, field, linear_act
 from fastsnf.ops.grid import field_on_grid
 from fastsnf.ops.mse import MseResult, mse_value_and_grad
-from fastsnf.ops.ntk import layer_trace, ntk_gram
+from fastsnf.ops.ntk import layer_trace, ntk_gram, small_eigh
 from fastsnf.ops.precision import use_precision
 from fastsnf.ops.registration import has_autocast
-from fastsnf.reference.adjusted import AdjustedResult, Adjustment, Layout
+from fastsnf.reference.adjusted import AdjustedResult, Adjusting, Adjustment, Layout
 from fastsnf.reference.ntk import LayerTrace
 
 __all__ = [
     "AUTO",
     "AdjustedResult",
+    "Adjusting",
     "Adjustment",
     "Choice",
     "LayerTrace",
@@ -35,6 +36,7 @@ __all__ = [
     "MseResult",
     "activate",
     "adjusted_mse_value_and_grad",
+    "adjusts_in_one_pass",
     "choose",
     "chosen",
     "engine_names",
@@ -47,6 +49,7 @@ __all__ = [
     "linear_act",
     "mse_value_and_grad",
     "ntk_gram",
+    "small_eigh",
     "use_engine",
     "use_phases",
     "use_precision",

@@ -7,24 +7,27 @@ with all of its reasons.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
-from fastsnf.engines import native, triton
+from fastsnf.engines import cuda, native, triton
 from fastsnf.errors import EngineError, unknown
 from fastsnf.ops import precision as precisions
 from fastsnf.spec import FieldSpec, Identity
 
 AUTO = "auto"
 ENGINES = ("triton", "native", "reference")
-"""The engines of this version, fastest first."""
+"""The engines that compute fields, fastest first."""
 
-LATER = {"cuda": "this version has no CUDA engine"}
-"""Engines whose names are known and that this version does not have."""
+NO_FIELDS = {"cuda": "it computes NTK blocks only"}
+"""Engines that `ntk_gram` takes and that have no fields."""
+
+PLAIN_OPERATIONS = "torch.func transforms, forward-mode autograd and torch.export take plain operations"
+"""Why a call that `plain_operations_needed` is none for an engine behind a custom operator."""
 
 INTERPRETED = "auto passes the interpreter by, engine='triton' takes it"
 """Why `auto` does not take an engine that could run: Triton's interpreter is there for tests."""
@@ -36,7 +39,7 @@ _selected = (
 
 def engine_names() -> tuple[str, ...]:
     """Return every name that `engine=` takes."""
-    return (AUTO, *ENGINES, *LATER)
+    return (AUTO, *ENGINES, *NO_FIELDS)
 
 
 @contextlib.contextmanager
@@ -84,7 +87,7 @@ def explain(
 
     No reasons means that it can; ``auto`` takes the first of these.
     """
-    return [(name, _passed_by(name, x, weights, spec, precision)) for name in (*ENGINES, *LATER)]
+    return [(name, _passed_by(name, x, weights, spec, precision)) for name in (*ENGINES, *NO_FIELDS)]
 
 
 def chosen(
@@ -136,16 +139,16 @@ def reasons(
     engine: str, x: Tensor, weights: Sequence[Tensor], spec: FieldSpec, precision: str = AUTO
 ) -> list[str]:
     """Return why `engine` cannot take a call, nothing when it can."""
-    if engine in LATER:
-        return [LATER[engine]]
+    if engine in NO_FIELDS:
+        return [NO_FIELDS[engine]]
     shapes = [tuple(w.shape) for w in weights]
     why: list[str] = []
     if engine == "triton":
         why = triton.reasons(x.device, x.dtype, shapes, spec)
     elif engine == "native":
         why = native.reasons(x.device.type, x.dtype, shapes)
-    if engine != "reference" and _plain_operations_needed():
-        why.append("torch.func transforms, forward-mode autograd and torch.export take plain operations")
+    if engine != "reference" and plain_operations_needed():
+        why.append(PLAIN_OPERATIONS)
     return why + precisions.reasons(precision, engine, x.device, x.dtype)
 
 
@@ -157,7 +160,34 @@ def _passed_by(
     return why or ([INTERPRETED] if engine == "triton" and triton.interpreted() else [])
 
 
-def _plain_operations_needed() -> bool:
+def choose_among(what: str, engine: str, answers: Mapping[str, list[str]]) -> str:
+    """Return the engine of a call that only some engines have.
+
+    Args:
+        what: the call, for messages.
+        engine: as the caller gave it. A block's engine counts if it has such calls at all.
+        answers: those engines, fastest first, each with the reasons why it cannot take this call.
+
+    Raises:
+        EngineError: when a named engine, or the block's, cannot take the call.
+    """
+    wanted = requested(engine)
+    if wanted != AUTO and wanted not in answers:
+        if engine != AUTO:
+            raise EngineError(
+                f"engine {engine!r} cannot take this call: it has no {what}; "
+                f"{', '.join(answers)} have. Use engine='auto'"
+            )
+        wanted = AUTO
+    if wanted == AUTO:
+        return next(name for name, why in answers.items() if not why)
+    if why := answers[wanted]:
+        raise EngineError(f"engine {wanted!r} cannot take this call: {'; '.join(why)}. Use engine='auto'")
+    return wanted
+
+
+def plain_operations_needed() -> bool:
+    """Return whether the call must be made of operations that torch has rules for."""
     # A custom op has no rule for these: grad would raise, and jvp return tangents of zero without a word. An
     # exported program must run where fastsnf is not installed.
     return torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0 or _exporting()
@@ -171,7 +201,7 @@ def _exporting() -> bool:
 def engines_report() -> list[dict[str, Any]]:
     """Return for each engine whether it can run on this machine, why not, and what it uses."""
     rows = []
-    for name in (*ENGINES, *LATER):
+    for name in (*ENGINES, *NO_FIELDS):
         why, detail = _on_this_machine(name)
         rows.append({"engine": name, "available": not why, "reasons": why, "detail": detail})
     return rows
@@ -191,9 +221,9 @@ def _on_this_machine(engine: str) -> tuple[list[str], str]:
         return [native.missing()] if native.missing() else [], native.detail()
     if engine == "reference":
         return [], f"plain PyTorch {torch.__version__}"
-    return [LATER[engine]], ""
+    return [cuda.missing()] if cuda.missing() else [], cuda.detail()
 
 
 def _check_name(name: str) -> None:
-    if name not in (AUTO, *ENGINES, *LATER):
+    if name not in (AUTO, *ENGINES, *NO_FIELDS):
         raise unknown("the engine", name, engine_names())

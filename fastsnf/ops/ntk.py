@@ -1,4 +1,4 @@
-"""`ntk_gram` and `layer_trace`: blocks of the empirical NTK, and what they are made of."""
+"""`ntk_gram` and `layer_trace`: blocks of the empirical NTK, and what they are made of; `small_eigh`."""
 
 from __future__ import annotations
 
@@ -8,11 +8,19 @@ import torch
 from torch import Tensor
 
 from fastsnf import reference
+from fastsnf.engines import cuda, native
+from fastsnf.errors import InputError
+from fastsnf.ops import ntk_registration as operators
 from fastsnf.ops.check import check_field
-from fastsnf.ops.dispatch import AUTO
-from fastsnf.ops.registration import own_precision
+from fastsnf.ops.check_ntk import check_cotangent, check_gram
+from fastsnf.ops.dispatch import AUTO, PLAIN_OPERATIONS, choose_among, plain_operations_needed
+from fastsnf.ops.exact import full_float32
+from fastsnf.ops.registration import flatten, own_precision
 from fastsnf.reference.ntk import LayerTrace
 from fastsnf.spec import FieldSpec
+
+MOST_SMALL = 64
+"""The largest matrix that `small_eigh` gives to the CUDA extension, one block a matrix."""
 
 
 def ntk_gram(
@@ -24,15 +32,47 @@ def ntk_gram(
 ) -> Tensor:
     """Return the empirical NTK ``K = sum_l Re[(A_l A_l^H + bias_l) * (D_l D_l^H)]`` [B, n, n], symmetric.
 
+    Sums are as accurate as float32 on every engine, never TF32. Where autograd records or torch.func
+    transforms, plain operations compute it, which have derivatives.
+
     Args:
         inputs: A, the inputs of every layer, [B, n, fan_in] each (or [n, fan_in], K then being [n, n]).
         cotangents: D, the derivatives of each point's scalar with respect to the layer's affine output,
-            [B, n, fan_out] each; complex ones as ``ds/dRe u - i ds/dIm u``.
+            [B, n, fan_out] each; complex ones as ``ds/dRe u - i ds/dIm u``. Both real or both complex.
         bias: whether the layers have biases, for all or one by one.
         engine: ``auto``, ``cuda``, ``native`` or ``reference``.
+
+    Raises:
+        InputError: when shapes, dtypes or devices do not fit together.
+        EngineError: when a named engine cannot take the call, with every reason.
     """
-    has_bias = [bias] * len(inputs) if isinstance(bias, bool) else list(bias)
-    return reference.ntk.ntk_gram(inputs, cotangents, has_bias)
+    has_bias = check_gram(inputs, cotangents, bias)
+    chosen = choose_among("NTK blocks", engine, gram_answers(inputs, cotangents))
+    if chosen == "reference":
+        with own_precision(inputs[0]), full_float32(inputs[0]):
+            return reference.ntk.ntk_gram(inputs, cotangents, has_bias)
+    if inputs[0].dim() == 3:
+        return operators.ntk_gram(inputs, cotangents, has_bias, chosen)
+    batched = [[tensor.unsqueeze(0) for tensor in tensors] for tensors in (inputs, cotangents)]
+    return operators.ntk_gram(*batched, has_bias, chosen).squeeze(0)
+
+
+def gram_answers(inputs: Sequence[Tensor], cotangents: Sequence[Tensor]) -> dict[str, list[str]]:
+    """Return for each engine of `ntk_gram`, fastest first, why it cannot take a call."""
+    device, dtype = inputs[0].device, inputs[0].dtype.to_real()
+    shapes = [(int(a.shape[-1]), int(d.shape[-1])) for a, d in zip(inputs, cotangents, strict=True)]
+    recorded = torch.is_grad_enabled() and any(t.requires_grad for t in (*inputs, *cotangents))
+    plain = ["autograd records, which takes plain operations"] if recorded else []
+    plain += [PLAIN_OPERATIONS] if plain_operations_needed() else []
+    return {
+        "cuda": [*cuda.gram_reasons(device, dtype, shapes), *plain],
+        "native": [
+            *(["not there yet"] if not hasattr(native, "gram") else []),
+            *native.gram_reasons(device.type, dtype, shapes),
+            *plain,
+        ],
+        "reference": [],
+    }
 
 
 def layer_trace(
@@ -46,16 +86,54 @@ def layer_trace(
 ) -> LayerTrace:
     """Return every layer's inputs and cotangents at x [..., D], for ``s = sum_c d_out_c out_c``.
 
+    Nothing is recorded for autograd, and products are float32's own, never TF32.
+
     Args:
         x, weights, biases, spec: as in `field`.
         d_out: [..., C], or [C] for all points alike; None for ones over sqrt(C), which makes the NTK that of
             the outputs' sum over sqrt(C).
         engine: ``auto``, ``native`` or ``reference``.
+
+    Raises:
+        InputError, EngineError: as `ntk_gram`.
     """
     check_field(x, weights, biases, spec)
     channels = weights[-1].shape[0]
     if d_out is None:
         d_out = x.new_full((channels,), channels**-0.5)
+    check_cotangent(d_out, x, channels)
     d_out = d_out.expand(*x.shape[:-1], channels)
-    with torch.no_grad(), own_precision(x):
-        return reference.ntk.layer_trace(x, weights, biases, spec, d_out)
+    why = native.reasons(x.device.type, x.dtype, [tuple(w.shape) for w in weights])
+    why += [PLAIN_OPERATIONS] if plain_operations_needed() else []
+    why += [] if hasattr(native, "layer_trace") else ["not there yet"]
+    chosen = choose_among("layer traces", engine, {"native": why, "reference": []})
+    with torch.no_grad(), own_precision(x), full_float32(x):
+        if chosen == "reference":
+            return reference.ntk.layer_trace(x, weights, biases, spec, d_out)
+        params, has_bias = flatten(weights, biases)
+        points = x.reshape(-1, x.shape[-1])
+        call = points, params, d_out.reshape(-1, channels), spec.key, has_bias, chosen
+        flat = [t.view(*x.shape[:-1], t.shape[-1]) for t in operators.layer_trace(*call)]
+        return LayerTrace([x, *flat[: spec.layers - 1]], flat[spec.layers - 1 :])
+
+
+def small_eigh(matrix: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the eigenvalues [..., m], ascending, and eigenvectors [..., m, m] of symmetric matrices.
+
+    Those of up to 64 rows in float32 on a GPU are one launch of the CUDA extension where it is there;
+    all others are `torch.linalg.eigh`'s.
+
+    Raises:
+        InputError: for anything but square matrices of float32 or float64.
+    """
+    if matrix.dim() < 2 or matrix.shape[-1] != matrix.shape[-2]:
+        raise InputError(f"expected matrices of shape [..., m, m]; got {list(matrix.shape)}")
+    if matrix.dtype not in (torch.float32, torch.float64):
+        raise InputError(f"expected matrices of float32 or float64; got {matrix.dtype}")
+    size = matrix.shape[-1]
+    fits = matrix.is_cuda and matrix.dtype == torch.float32 and 0 < size <= MOST_SMALL
+    if not fits or matrix.numel() == 0 or cuda.missing():
+        values, vectors = torch.linalg.eigh(matrix)
+        return values, vectors
+    values, vectors = cuda.eigh_small(matrix.reshape(-1, size, size))
+    return values.view(matrix.shape[:-1]), vectors.view(matrix.shape)

@@ -27,7 +27,8 @@ MODULES: dict[str, ModuleType] = {"triton": triton, "native": native}
 KEEPING = ("triton",)
 """Those that keep pre-activations for the backward pass; the others compute them again."""
 
-_spec = functools.lru_cache(maxsize=256)(FieldSpec.from_key)
+spec_of = functools.lru_cache(maxsize=256)(FieldSpec.from_key)
+"""The spec of a key."""
 
 
 def flatten(weights: Sequence[Tensor], biases: Sequence[Tensor | None]) -> tuple[list[Tensor], list[bool]]:
@@ -63,14 +64,23 @@ def evaluate(
     """
     call = x, params, key, has_bias, engine, precision
     recorded = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (x, *params))
-    if engine in KEEPING and recorded:
-        if torch.compiler.is_compiling():
-            return field_fwd_keep(*call)[0]
-        try:
-            return field_fwd_keep(*call)[0]
-        except torch.OutOfMemoryError:
-            pass  # what it had allocated is free once the exception is gone
-    return field_fwd(*call)
+    return evaluate_keeping(*call)[0] if recorded else field_fwd(*call)
+
+
+def evaluate_keeping(
+    x: Tensor, params: Sequence[Tensor], key: str, has_bias: Sequence[bool], engine: str, precision: str
+) -> tuple[Tensor, Tensor | None]:
+    """Return the output [N, C] and what `field_bwd_kept` takes, None where `field_bwd` computes it again."""
+    call = x, params, key, has_bias, engine, precision
+    if engine not in KEEPING:
+        return field_fwd(*call), None
+    if torch.compiler.is_compiling():
+        return field_fwd_keep(*call)
+    try:
+        return field_fwd_keep(*call)
+    except torch.OutOfMemoryError:
+        pass  # what it had allocated is free once the exception is gone
+    return field_fwd(*call), None
 
 
 @torch.library.custom_op("fastsnf::field_fwd", mutates_args=())
@@ -78,7 +88,7 @@ def field_fwd(
     x: Tensor, params: Sequence[Tensor], key: str, has_bias: Sequence[bool], engine: str, precision: str
 ) -> Tensor:
     """Return the output [N, C] of the field at x [N, D]."""
-    return MODULES[engine].forward(x, *unflatten(params, has_bias), _spec(key), precision=precision)
+    return MODULES[engine].forward(x, *unflatten(params, has_bias), spec_of(key), precision=precision)
 
 
 @field_fwd.register_fake
@@ -93,7 +103,7 @@ def field_fwd_keep(
     x: Tensor, params: Sequence[Tensor], key: str, has_bias: Sequence[bool], engine: str, precision: str
 ) -> tuple[Tensor, Tensor]:
     """Return the output [N, C] of the field at x [N, D], and bytes that `field_bwd_kept` takes."""
-    return MODULES[engine].forward_keep(x, *unflatten(params, has_bias), _spec(key), precision=precision)
+    return MODULES[engine].forward_keep(x, *unflatten(params, has_bias), spec_of(key), precision=precision)
 
 
 @field_fwd_keep.register_fake
@@ -102,7 +112,7 @@ def _(
 ) -> tuple[Tensor, Tensor]:
     weights = params[: len(has_bias)]
     shapes = [(int(weight.shape[0]), int(weight.shape[1])) for weight in weights]
-    size = MODULES[engine].kept_bytes(x.shape[0], shapes, _spec(key), precision)
+    size = MODULES[engine].kept_bytes(x.shape[0], shapes, spec_of(key), precision)
     return x.new_empty(x.shape[0], weights[-1].shape[0]), x.new_empty(size, dtype=torch.uint8)
 
 
@@ -122,13 +132,13 @@ def field_bwd(
     d_x, d_weights, d_biases = MODULES[engine].backward(
         x,
         *unflatten(params, has_bias),
-        _spec(key),
+        spec_of(key),
         d_out,
         need_x=need_x,
         need_params=need_params,
         precision=precision,
     )
-    return _flat_gradients(d_x, d_weights, d_biases)
+    return flat_gradients(d_x, d_weights, d_biases)
 
 
 @field_bwd.register_fake
@@ -143,7 +153,7 @@ def _(
     need_x: bool,
     need_params: bool,
 ) -> list[Tensor]:
-    return _empty_like(x, params, need_x, need_params)
+    return empty_gradients(x, params, need_x, need_params)
 
 
 @torch.library.custom_op("fastsnf::field_bwd_kept", mutates_args=())
@@ -164,13 +174,13 @@ def field_bwd_kept(
         x,
         *unflatten(params, has_bias),
         kept,
-        _spec(key),
+        spec_of(key),
         d_out,
         need_x=need_x,
         need_params=need_params,
         precision=precision,
     )
-    return _flat_gradients(d_x, d_weights, d_biases)
+    return flat_gradients(d_x, d_weights, d_biases)
 
 
 @field_bwd_kept.register_fake
@@ -186,7 +196,7 @@ def _(
     need_x: bool,
     need_params: bool,
 ) -> list[Tensor]:
-    return _empty_like(x, params, need_x, need_params)
+    return empty_gradients(x, params, need_x, need_params)
 
 
 @torch.library.custom_op("fastsnf::field_mse", mutates_args=())
@@ -202,9 +212,9 @@ def field_mse(
 ) -> list[Tensor]:
     """Return the weighted MSE, 0-d, followed by the gradients of the parameters."""
     loss, d_weights, d_biases = MODULES[engine].mse_value_and_grad(
-        x, target, *unflatten(params, has_bias), _spec(key), sample_weight, precision=precision
+        x, target, *unflatten(params, has_bias), spec_of(key), sample_weight, precision=precision
     )
-    return _flat_gradients(loss, d_weights, d_biases)
+    return flat_gradients(loss, d_weights, d_biases)
 
 
 @field_mse.register_fake
@@ -218,16 +228,18 @@ def _(
     engine: str,
     precision: str,
 ) -> list[Tensor]:
-    return [x.new_empty(()), *_empty_like(x, params, False, True)]
+    return [x.new_empty(()), *empty_gradients(x, params, False, True)]
 
 
-def _flat_gradients(
+def flat_gradients(
     first: Tensor | None, d_weights: Sequence[Tensor], d_biases: Sequence[Tensor | None]
 ) -> list[Tensor]:
+    """Return `first`, where it is there, and the gradients of the parameters as an operator returns them."""
     return [*([] if first is None else [first]), *d_weights, *[d for d in d_biases if d is not None]]
 
 
-def _empty_like(x: Tensor, params: Sequence[Tensor], need_x: bool, need_params: bool) -> list[Tensor]:
+def empty_gradients(x: Tensor, params: Sequence[Tensor], need_x: bool, need_params: bool) -> list[Tensor]:
+    """Return tensors shaped as an operator's gradients, for tracing."""
     contiguous = torch.contiguous_format
     wanted = [*([x] if need_x else []), *(params if need_params else [])]
     return [torch.empty_like(tensor, memory_format=contiguous) for tensor in wanted]
@@ -285,7 +297,7 @@ def _bwd_backward(ctx: Any, t_grads: list[Tensor]) -> tuple[Any, ...]:
         for tensor in inputs:
             tensor.requires_grad_()
         x, *params, d_out = inputs
-        d_x, d_weights, d_biases = reference.vjp(x, *unflatten(params, ctx.has_bias), _spec(ctx.key), d_out)
+        d_x, d_weights, d_biases = reference.vjp(x, *unflatten(params, ctx.has_bias), spec_of(ctx.key), d_out)
         d_params = [*d_weights, *[d for d in d_biases if d is not None]]
         grads = [*([d_x] if ctx.need_x else []), *(d_params if ctx.need_params else [])]
         second = torch.autograd.grad(grads, inputs, t_grads, create_graph=higher, allow_unused=True)

@@ -7,7 +7,7 @@ Points lie offset by offset; a (group, offset) pair that no point has is a resid
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -35,6 +35,10 @@ class Adjustment(NamedTuple):
     layout: Layout
     vectors: Tensor
     coefficients: Tensor
+
+
+Adjusting = Adjustment | Callable[[Tensor], Adjustment]
+"""S, or a function that makes it of the residuals [N, C] of the pass that it adjusts (exact ``argmax``)."""
 
 
 class AdjustedResult(NamedTuple):
@@ -84,28 +88,49 @@ def largest_rows(residual: Tensor, layout: Layout) -> Tensor:
     return spread(rows, layout).gather(0, offset).squeeze(0)
 
 
+class Cotangent(NamedTuple):
+    """The loss (0-d), its adjusted cotangent `d_out` [N, C], the residuals [N, C] before, the layout."""
+
+    loss: Tensor
+    d_out: Tensor
+    residual: Tensor
+    layout: Layout
+
+
+def cotangent(
+    out: Tensor, target: Tensor, adjustment: Adjusting, sample_weight: Tensor | None = None
+) -> Cotangent:
+    """Return what the backward pass starts from, given the outputs [N, C].
+
+    With sample weights w [N] the residuals are those of the weighted problem, sqrt(w) r:  d_out = 2 sqrt(w) S
+    sqrt(w) r / (C sum w), which for S = I is the gradient of the loss and leaves a point of weight 0 out.
+    """
+    w = torch.ones_like(out[:, :1]) if sample_weight is None else sample_weight.unsqueeze(-1)
+    r = torch.where(w != 0, out - target, 0.0)
+    total = w.sum()
+    norm = target.shape[-1] * torch.where(total == 0, 1.0, total)
+    loss = (w * r.square()).sum() / norm
+    residual = w.sqrt() * r
+    if not isinstance(adjustment, Adjustment):
+        adjustment = adjustment(residual)
+    d_out = 2.0 * w.sqrt() * adjust(residual, adjustment) / norm
+    return Cotangent(loss, d_out, residual, adjustment.layout)
+
+
 def adjusted_mse_value_and_grad(
     x: Tensor,
     target: Tensor,
     weights: Sequence[Tensor],
     biases: Biases,
     spec: FieldSpec,
-    adjustment: Adjustment,
+    adjustment: Adjusting,
     sample_weight: Tensor | None = None,
 ) -> AdjustedResult:
     """Return the weighted MSE of `reference.mse_value_and_grad` with the gradients of adjusted residuals.
 
-    With sample weights w the residuals are those of the weighted problem, sqrt(w) r:  d_out = 2 sqrt(w) S
-    sqrt(w) r / (C sum w), which for S = I is the gradient of the loss and leaves a point of weight 0 out.
-    `x` is [N, D], `target` [N, C], `sample_weight` [N].
+    `x` is [N, D], `target` [N, C], `sample_weight` [N]; see `cotangent`.
     """
     kept = trace(x, weights, biases, spec)
-    w = torch.ones_like(kept.out[:, :1]) if sample_weight is None else sample_weight.unsqueeze(-1)
-    residual = torch.where(w != 0, kept.out - target, 0.0)
-    total = w.sum()
-    norm = target.shape[-1] * torch.where(total == 0, 1.0, total)
-    loss = (w * residual.square()).sum() / norm
-    weighted = w.sqrt() * residual
-    d_out = 2.0 * w.sqrt() * adjust(weighted, adjustment) / norm
+    loss, d_out, residual, layout = cotangent(kept.out, target, adjustment, sample_weight)
     _, d_weights, d_biases = backward(kept, weights, biases, spec, d_out)
-    return AdjustedResult(loss, d_weights, d_biases, largest_rows(weighted, adjustment.layout))
+    return AdjustedResult(loss, d_weights, d_biases, largest_rows(residual, layout))

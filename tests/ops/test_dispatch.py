@@ -64,16 +64,15 @@ def test_an_explicit_engine_raises_with_every_reason() -> None:
     ].split("; ")
 
 
-@pytest.mark.parametrize("engine", ["cuda"])
-def test_engines_of_other_versions_say_so(engine: str) -> None:
+def test_an_engine_without_fields_says_so() -> None:
     x, weights, biases = field()
-    with pytest.raises(EngineError, match=f"engine '{engine}' cannot take this call: this version has no"):
-        ops.field(x, weights, biases, spec=SPEC, engine=engine)
-    with pytest.raises(EngineError, match="this version has no"):
-        ops.mse_value_and_grad(x, torch.zeros(5, 3), weights, biases, spec=SPEC, engine=engine)
-    with pytest.raises(EngineError, match="this version has no"):
-        ops.linear_act(x, weights[0], biases[0], activation=Sine(30.0), engine=engine)
-    assert len(reasons(x, weights, biases)[engine]) == 1
+    with pytest.raises(EngineError, match="engine 'cuda' cannot take this call: it computes NTK blocks only"):
+        ops.field(x, weights, biases, spec=SPEC, engine="cuda")
+    with pytest.raises(EngineError, match="NTK blocks only"):
+        ops.mse_value_and_grad(x, torch.zeros(5, 3), weights, biases, spec=SPEC, engine="cuda")
+    with pytest.raises(EngineError, match="NTK blocks only"):
+        ops.linear_act(x, weights[0], biases[0], activation=Sine(30.0), engine="cuda")
+    assert reasons(x, weights, biases)["cuda"] == ["it computes NTK blocks only"]
 
 
 @pytest.mark.parametrize(
@@ -119,7 +118,7 @@ def test_use_engine_ends_with_an_exception() -> None:
 
 
 def test_the_blocks_engine_must_take_the_call() -> None:
-    with ops.use_engine("cuda"), pytest.raises(EngineError, match="this version has no CUDA engine"):
+    with ops.use_engine("cuda"), pytest.raises(EngineError, match="it computes NTK blocks only"):
         ops.field(*field(), spec=SPEC)
 
 
