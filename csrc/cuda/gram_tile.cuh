@@ -1,0 +1,286 @@
+// The kernel of `gram`: one block of threads computes one tile of the upper triangle of one K, all terms of it
+// on the chip, and stores it and its mirror image.
+//
+// Both products are sums of float32 FMAs over the width, cut in chunks of k. A chunk of both operands' rows is
+// read into registers while the one before it is multiplied, then stored transposed, k-major, into the other of
+// two buffers of shared memory. The chunks of all products of all terms are one sequence, so that the reads of
+// the next product begin under the end of the last. Long sums are cut in parts of kPart, which keeps their
+// rounding errors near those of a blocked matrix product. To make room for that, what is touched once a product,
+// the finished A A^T and the sum over terms, lies in shared memory.
+#pragma once
+
+#include "gram.h"
+
+namespace fastsnf::cuda {
+
+constexpr int kPart = 64;  // products that are added one after another
+
+template <int Count>
+struct alignas(4 * Count) Floats {
+  float at[Count];
+};
+
+template <int Count>
+__device__ __forceinline__ Floats<Count> read(const float* from) {
+  return *reinterpret_cast<const Floats<Count>*>(from);
+}
+
+template <int Count>
+__device__ __forceinline__ void write(float* to, const Floats<Count>& values) {
+  *reinterpret_cast<Floats<Count>*>(to) = values;
+}
+
+// The geometry: a warp is 4 rows by 8 columns of threads, a thread has `Rows` rows, in fours, by `Columns`
+// columns of the tile.
+template <int Tile_, int Rows_, int Columns_, int Chunk_, int Resident_>
+struct Shape {
+  static constexpr int Tile = Tile_, Rows = Rows_, Columns = Columns_, Chunk = Chunk_;
+  static constexpr int Resident = Resident_;  // blocks of threads on a multiprocessor
+  static constexpr int Threads = (Tile / Rows) * (Tile / Columns);
+  static constexpr int Quads = Chunk / 4;  // of a row in a chunk
+  static constexpr int RowsAtOnce = Threads / Quads;
+  static constexpr int Reads = Tile / RowsAtOnce;  // quads that a thread reads of an operand's chunk
+  static constexpr int WarpRows = 4 * Rows, WarpColumns = 8 * Columns;
+  // Rows of the four k of quad q lie where `row ^ q * Swizzle` says: the 32 threads of a warp, which hold
+  // 32 / Quads rows by Quads quads, then store to 32 banks.
+  static constexpr int Swizzle = 32 / Quads;
+  static_assert(Rows % 4 == 0 && Tile % WarpRows == 0 && Tile % WarpColumns == 0 && Tile % RowsAtOnce == 0);
+  static_assert(Swizzle % 4 == 0 && Tile % 32 == 0);
+};
+
+using LargeTile = Shape<64, 8, 4, 16, 3>;
+using SmallTile = Shape<32, 4, 2, 32, 3>;  // for few points: four times as many blocks of threads
+
+// Where a chunk begins: product 0 is A A^T, 1 is D D^T.
+struct Chunk {
+  int term, product, k;
+
+  __device__ const Operand& operand(const GramTerms& terms) const {
+    return product ? terms.terms[term].d : terms.terms[term].a;
+  }
+
+  __device__ bool is_last(const GramTerms& terms, int length) const {
+    return k + length >= operand(terms).width;
+  }
+
+  __device__ Chunk next(const GramTerms& terms, int length) const {
+    if (!is_last(terms, length)) return {term, product, k + length};
+    return product ? Chunk{term + 1, 0, 0} : Chunk{term, 1, 0};
+  }
+};
+
+// Reads this thread's quads of rows [first, first + Tile) at `k`; what lies beyond n or the width is 0.
+template <class S>
+__device__ __forceinline__ void fetch(const Operand& from, int64_t batch, int first, int n, int k,
+                                      Floats<4> (&quads)[S::Reads]) {
+  k += static_cast<int>(threadIdx.x) % S::Quads * 4;
+  const float* base = from.data + batch * from.batch_stride + k;
+#pragma unroll
+  for (int i = 0; i < S::Reads; i++) {
+    const int row = first + static_cast<int>(threadIdx.x) / S::Quads + i * S::RowsAtOnce;
+    quads[i] = {0.0f, 0.0f, 0.0f, 0.0f};
+    if (row >= n) continue;
+    const float* place = base + row * from.row_stride;
+    if (from.in_quads) {
+      if (k < from.width) quads[i] = read<4>(place);
+    } else {
+#pragma unroll
+      for (int j = 0; j < 4; j++)
+        if (k + j < from.width) quads[i].at[j] = place[j];
+    }
+  }
+}
+
+// Multiplies complex numbers by the imaginary unit.
+template <int Count>
+__device__ __forceinline__ void turn(Floats<4> (&quads)[Count]) {
+#pragma unroll
+  for (int i = 0; i < Count; i++) {
+    const Floats<4> was = quads[i];
+    quads[i] = {-was.at[1], was.at[0], -was.at[3], was.at[2]};
+  }
+}
+
+// Stores quads transposed: element (k, row) of a chunk.
+template <class S>
+__device__ __forceinline__ void stage(float* chunk, const Floats<4> (&quads)[S::Reads]) {
+  const int quad = static_cast<int>(threadIdx.x) % S::Quads;
+#pragma unroll
+  for (int i = 0; i < S::Reads; i++) {
+    const int row = static_cast<int>(threadIdx.x) / S::Quads + i * S::RowsAtOnce;
+#pragma unroll
+    for (int j = 0; j < 4; j++)
+      chunk[(4 * quad + j) * S::Tile + (row ^ (quad * S::Swizzle))] = quads[i].at[j];
+  }
+}
+
+// sum[r][c] += rows[k][row + r] * columns[k][column + c] over a chunk; rows in fours, 16 apart.
+template <class S>
+__device__ __forceinline__ void multiply(const float* rows, const float* columns, int row, int column,
+                                         float (&sum)[S::Rows][S::Columns]) {
+#pragma unroll
+  for (int k = 0; k < S::Chunk; k++) {
+    const int swizzle = k / 4 * S::Swizzle;
+    float left[S::Rows];
+#pragma unroll
+    for (int g = 0; g < S::Rows; g += 4) {
+      const Floats<4> four = read<4>(rows + k * S::Tile + ((row + 4 * g) ^ swizzle));
+#pragma unroll
+      for (int r = 0; r < 4; r++) left[g + r] = four.at[r];
+    }
+    const Floats<S::Columns> right = read<S::Columns>(columns + k * S::Tile + (column ^ swizzle));
+#pragma unroll
+    for (int r = 0; r < S::Rows; r++)
+#pragma unroll
+      for (int c = 0; c < S::Columns; c++) sum[r][c] = fmaf(left[r], right.at[c], sum[r][c]);
+  }
+}
+
+// The tile (i, j), i <= j, of number t: column by column of the upper triangle.
+__device__ inline void place_of(int t, int& i, int& j) {
+  j = static_cast<int>((sqrtf(8.0f * static_cast<float>(t) + 1.0f) - 1.0f) * 0.5f);
+  while (j * (j + 1) / 2 > t) j--;
+  while ((j + 1) * (j + 2) / 2 <= t) j++;
+  i = t - j * (j + 1) / 2;
+}
+
+// This thread's entry (r, c) of a tile in shared memory, neighbouring threads side by side.
+template <class S>
+__device__ __forceinline__ float& entry(float* tile, int r, int c) {
+  return tile[(r * S::Columns + c) * S::Threads + static_cast<int>(threadIdx.x)];
+}
+
+// What a launch begins with: what the one before it has stored, or 0.
+template <class S>
+__device__ __forceinline__ void begin(const float* out, bool adds, int n, int row, int column, float* total) {
+#pragma unroll
+  for (int r = 0; r < S::Rows; r++)
+#pragma unroll
+    for (int c = 0; c < S::Columns; c++) {
+      const int i = row + r % 4 + r / 4 * 16, j = column + c;
+      entry<S>(total, r, c) = adds && i < n && j < n ? out[static_cast<int64_t>(i) * n + j] : 0.0f;
+    }
+}
+
+// The end of a product: keeps A A^T, or adds the term.
+template <class S>
+__device__ __forceinline__ void conclude(const Term& term, int product, float (&sum)[S::Rows][S::Columns],
+                                         float* first, float* total) {
+#pragma unroll
+  for (int r = 0; r < S::Rows; r++)
+#pragma unroll
+    for (int c = 0; c < S::Columns; c++) {
+      if (product) {
+        float& place = entry<S>(total, r, c);
+        place = fmaf(entry<S>(first, r, c), sum[r][c], place);
+      } else {
+        entry<S>(first, r, c) = term.sign * (sum[r][c] + term.bias);
+      }
+      sum[r][c] = 0.0f;
+    }
+}
+
+// Stores i <= j and its mirror image; the rest of a tile on the diagonal belongs to another thread.
+template <class S>
+__device__ __forceinline__ void finish(float* out, int n, int row, int column,
+                                       const float (&total)[S::Rows][S::Columns]) {
+#pragma unroll
+  for (int r = 0; r < S::Rows; r++)
+#pragma unroll
+    for (int c = 0; c < S::Columns; c++) {
+      const int i = row + r % 4 + r / 4 * 16, j = column + c;
+      if (i > j || j >= n) continue;
+      out[static_cast<int64_t>(i) * n + j] = total[r][c];
+      out[static_cast<int64_t>(j) * n + i] = total[r][c];
+    }
+}
+
+// The same for a tile off the diagonal that lies within n, n being a multiple of 4 and `out` aligned for it.
+template <class S>
+__device__ __forceinline__ void finish_inside(float* out, int n, int row, int column,
+                                              const float (&total)[S::Rows][S::Columns]) {
+#pragma unroll
+  for (int g = 0; g < S::Rows; g += 4) {
+#pragma unroll
+    for (int r = 0; r < 4; r++) {
+      Floats<S::Columns> along;
+#pragma unroll
+      for (int c = 0; c < S::Columns; c++) along.at[c] = total[g + r][c];
+      write<S::Columns>(out + static_cast<int64_t>(row + 4 * g + r) * n + column, along);
+    }
+#pragma unroll
+    for (int c = 0; c < S::Columns; c++)
+      write<4>(out + static_cast<int64_t>(column + c) * n + row + 4 * g,
+               {total[g][c], total[g + 1][c], total[g + 2][c], total[g + 3][c]});
+  }
+}
+
+template <class S>
+__global__ void __launch_bounds__(S::Threads, S::Resident)
+    gram_kernel(const __grid_constant__ GramTerms terms, const __grid_constant__ GramShape shape) {
+  alignas(16) __shared__ float rows[2][S::Chunk * S::Tile], columns[2][S::Chunk * S::Tile];
+  __shared__ float first[S::Tile * S::Tile], total[S::Tile * S::Tile];
+  const int n = shape.n;
+  const int count = shape.tiles * (shape.tiles + 1) / 2;
+  const int64_t batch = blockIdx.x / static_cast<unsigned>(count);
+  int tile_i, tile_j;
+  place_of(static_cast<int>(blockIdx.x % static_cast<unsigned>(count)), tile_i, tile_j);
+
+  const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
+  constexpr int Across = S::Tile / S::WarpColumns;
+  const int row = warp / Across * S::WarpRows + lane / 8 * 4;
+  const int column = warp % Across * S::WarpColumns + lane % 8 * S::Columns;
+  float* const out = shape.out + batch * n * n;
+
+  float part[S::Rows][S::Columns] = {}, sum[S::Rows][S::Columns] = {};
+  begin<S>(out, shape.adds, n, tile_i * S::Tile + row, tile_j * S::Tile + column, total);
+
+  Floats<4> left[S::Reads], right[S::Reads];
+  Chunk chunk = {0, 0, 0};
+  fetch<S>(chunk.operand(terms), batch, tile_i * S::Tile, n, 0, left);
+  fetch<S>(chunk.operand(terms), batch, tile_j * S::Tile, n, 0, right);
+  if (terms.terms[0].turned) turn(right);
+  stage<S>(rows[0], left);
+  stage<S>(columns[0], right);
+  __syncthreads();
+
+  for (int buffer = 0;; buffer ^= 1) {
+    const Chunk next = chunk.next(terms, S::Chunk);
+    const bool more = next.term < terms.count;
+    if (more) {
+      const Operand& from = next.operand(terms);
+      fetch<S>(from, batch, tile_i * S::Tile, n, next.k, left);
+      fetch<S>(from, batch, tile_j * S::Tile, n, next.k, right);
+    }
+    multiply<S>(rows[buffer], columns[buffer], row, column, part);
+    const bool is_last = chunk.is_last(terms, S::Chunk);
+    if (is_last || (chunk.k + S::Chunk) % kPart == 0) {
+#pragma unroll
+      for (int r = 0; r < S::Rows; r++)
+#pragma unroll
+        for (int c = 0; c < S::Columns; c++) {
+          sum[r][c] += part[r][c];
+          part[r][c] = 0.0f;
+        }
+    }
+    if (is_last) conclude<S>(terms.terms[chunk.term], chunk.product, sum, first, total);
+    if (!more) break;
+    if (terms.terms[next.term].turned) turn(right);
+    stage<S>(rows[buffer ^ 1], left);
+    stage<S>(columns[buffer ^ 1], right);
+    __syncthreads();
+    chunk = next;
+  }
+
+#pragma unroll
+  for (int r = 0; r < S::Rows; r++)
+#pragma unroll
+    for (int c = 0; c < S::Columns; c++) sum[r][c] = entry<S>(total, r, c);
+  const int i = tile_i * S::Tile, j = tile_j * S::Tile;
+  if (i != j && j + S::Tile <= n && n % 4 == 0)
+    finish_inside<S>(out, n, i + row, j + column, sum);
+  else
+    finish<S>(out, n, i + row, j + column, sum);
+}
+
+}  // namespace fastsnf::cuda
