@@ -101,7 +101,7 @@ def adjusts_in_one_pass(
 
 
 def _one_pass(engine: str, groups: int) -> bool:
-    return engine == "native" and groups <= getattr(native, "MOST_GROUPS", 0)
+    return engine == "native" and groups <= native.MOST_GROUPS
 
 
 def _checking(adjustment: Adjusting, x: Tensor) -> Adjusting:

@@ -11,16 +11,13 @@ from fastsnf import reference
 from fastsnf.engines import cuda, native
 from fastsnf.errors import InputError
 from fastsnf.ops import ntk_registration as operators
-from fastsnf.ops.check import check_field
+from fastsnf.ops.check import REAL_DTYPES, check_field
 from fastsnf.ops.check_ntk import check_cotangent, check_gram
 from fastsnf.ops.dispatch import AUTO, PLAIN_OPERATIONS, choose_among, plain_operations_needed
 from fastsnf.ops.exact import full_float32
 from fastsnf.ops.registration import flatten, own_precision
 from fastsnf.reference.ntk import LayerTrace
 from fastsnf.spec import FieldSpec
-
-MOST_SMALL = 64
-"""The largest matrix that `small_eigh` gives to the CUDA extension, one block a matrix."""
 
 
 def ntk_gram(
@@ -68,7 +65,7 @@ def gram_answers(inputs: Sequence[Tensor], cotangents: Sequence[Tensor]) -> dict
         "cuda": [*cuda.gram_reasons(device, dtype, shapes), *plain],
         "native": [
             *(["not there yet"] if not hasattr(native, "gram") else []),
-            *native.gram_reasons(device.type, dtype, shapes),
+            *native.gram_reasons(device, dtype, shapes),
             *plain,
         ],
         "reference": [],
@@ -105,7 +102,6 @@ def layer_trace(
     d_out = d_out.expand(*x.shape[:-1], channels)
     why = native.reasons(x.device.type, x.dtype, [tuple(w.shape) for w in weights])
     why += [PLAIN_OPERATIONS] if plain_operations_needed() else []
-    why += [] if hasattr(native, "layer_trace") else ["not there yet"]
     chosen = choose_among("layer traces", engine, {"native": why, "reference": []})
     with torch.no_grad(), own_precision(x), full_float32(x):
         if chosen == "reference":
@@ -120,19 +116,20 @@ def layer_trace(
 def small_eigh(matrix: Tensor) -> tuple[Tensor, Tensor]:
     """Return the eigenvalues [..., m], ascending, and eigenvectors [..., m, m] of symmetric matrices.
 
-    Those of up to 64 rows in float32 on a GPU are one launch of the CUDA extension where it is there;
-    all others are `torch.linalg.eigh`'s.
+    Those of up to `engines.cuda.MOST_SIDE` rows in float32 on a GPU are one launch of the CUDA extension,
+    where it runs: it waits for nothing, and a matrix that is not finite gives NaN. All others are
+    `torch.linalg.eigh`'s, which raises for some of these.
 
     Raises:
         InputError: for anything but square matrices of float32 or float64.
     """
     if matrix.dim() < 2 or matrix.shape[-1] != matrix.shape[-2]:
         raise InputError(f"expected matrices of shape [..., m, m]; got {list(matrix.shape)}")
-    if matrix.dtype not in (torch.float32, torch.float64):
+    if matrix.dtype not in REAL_DTYPES:
         raise InputError(f"expected matrices of float32 or float64; got {matrix.dtype}")
     size = matrix.shape[-1]
-    fits = matrix.is_cuda and matrix.dtype == torch.float32 and 0 < size <= MOST_SMALL
-    if not fits or matrix.numel() == 0 or cuda.missing():
+    fits = size <= cuda.MOST_SIDE and matrix.numel() > 0
+    if not fits or cuda.gram_reasons(matrix.device, matrix.dtype, []):
         values, vectors = torch.linalg.eigh(matrix)
         return values, vectors
     values, vectors = cuda.eigh_small(matrix.reshape(-1, size, size))
