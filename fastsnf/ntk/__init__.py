@@ -14,10 +14,16 @@ _HOMES = {
     "Groups": "groups",
     "Members": "groups",
     "empirical_ntk": "empirical",
+    "NtkOperator": "operator",
+    "SizeEstimate": "size",
+    "size_estimate": "size",
+    "Alignment": "spectrum",
     "Eigenpairs": "spectrum",
+    "SpectrumError": "spectrum",
     "alignment": "spectrum",
     "condition_number": "spectrum",
     "leading": "spectrum",
+    "adjustment_of": "coefficients",
 }
 
 
