@@ -82,7 +82,7 @@ def adjusted_mse_value_and_grad(
                 points, targets, weights, biases, spec, made, w
             )
         params, has_bias = flatten(weights, biases)
-        if isinstance(made, Adjustment) and _one_pass(chosen.engine, made.layout.groups):
+        if isinstance(made, Adjustment) and len(points) and _one_pass(chosen.engine, made.layout.groups):
             return _fused(points, targets, params, has_bias, spec, made, w, chosen.engine)
         return _composed(points, targets, params, has_bias, spec, made, w, chosen, need_largest)
 
