@@ -15,6 +15,8 @@ from fastsnf.ntk.jacobian import Network, combinations_of, jacobian_gram
 from fastsnf.ntk.module import check_points, underlying
 from fastsnf.ntk.size import OUTPUTS, check_fits
 from fastsnf.ntk.trace import traced
+from fastsnf.ops.exact import full_float32
+from fastsnf.ops.registration import own_precision
 
 ENGINES = (ops.AUTO, "cuda", "native", "reference")
 """What `empirical_ntk` takes as engine."""
@@ -51,7 +53,7 @@ def empirical_ntk(field: nn.Module, x: Tensor, *, outputs: str = "sum", engine: 
         raise unknown("the engine", engine, ENGINES)
     module = underlying(field)
     x = check_points(module, x, dimensions=(2, 3))
-    with torch.no_grad():
+    with torch.no_grad(), own_precision(x), full_float32(x):
         if only_layers(module):
             return _by_trace(cast(Field, module), x, outputs, engine)
         if engine not in (ops.AUTO, "reference"):

@@ -6,6 +6,7 @@ Hooks, parametrizations, shared parameters, a forward of one's own: J is that of
 from __future__ import annotations
 
 import math
+import warnings
 
 import torch
 from torch import Tensor, nn
@@ -117,7 +118,10 @@ class Network:
             pull = vjp(lambda p: self(p, point.unsqueeze(0)).squeeze(0), parameters)[1]
             return vmap(lambda row: pull(row)[0])(combinations)
 
-        return vmap(at, in_dims=(None, 0))(self.parameters, x)
+        with warnings.catch_warnings():
+            # weight_norm among others has no batching rule: slower, and nothing that a user could change.
+            warnings.filterwarnings("ignore", message="There is a performance drop")
+            return vmap(at, in_dims=(None, 0))(self.parameters, x)
 
     def _one_by_one(self, x: Tensor, combinations: Tensor) -> list[Tensor]:
         rows = [x.new_empty(len(x), len(combinations), p.numel()) for p in self.parameters.values()]

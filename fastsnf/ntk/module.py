@@ -21,6 +21,7 @@ def underlying(field: nn.Module) -> nn.Module:
     if not isinstance(field, nn.Module):
         raise InputError(f"expected a field, or another torch.nn.Module; got {type(field).__name__}")
     module = getattr(field, "_orig_mod", field)
+    _refuse_coupling(module)
     given = trainable(module)
     for name, parameter in given.items():
         if is_lazy(parameter):
@@ -37,7 +38,6 @@ def underlying(field: nn.Module) -> nn.Module:
         raise InputError(f"expected parameters of float32 or of float64 (real or complex); got {names}")
     if len(devices) > 1:
         raise InputError(f"expected parameters on one device; got {', '.join(sorted(map(str, devices)))}")
-    _refuse_coupling(module)
     return module
 
 

@@ -15,6 +15,8 @@ from fastsnf.nn.plain import only_layers
 from fastsnf.ntk.jacobian import Network, combinations_of, points_at_once
 from fastsnf.ntk.module import check_points, underlying
 from fastsnf.ntk.trace import Traced, numbers_per_point, traced
+from fastsnf.ops.exact import full_float32
+from fastsnf.ops.registration import own_precision
 
 CHUNK_BYTES = 1 << 28
 """What the traces of a chunk of points may take."""
@@ -88,12 +90,12 @@ class NtkOperator:
                 f"expected {self.dtype} on {self.device}, as the points; got {v.dtype} on {v.device}"
             )
         columns = v.detach().reshape(len(self._x), len(self._combinations), -1)
-        with torch.no_grad():
+        with torch.no_grad(), own_precision(self._x), full_float32(self._x):
             return self._parts().product(columns).reshape(v.shape)
 
     def diagonal(self) -> Tensor:
         """Return K's diagonal, [N] or [N, C]: the squared norm of each output's gradient."""
-        with torch.no_grad():
+        with torch.no_grad(), own_precision(self._x), full_float32(self._x):
             return self._parts().squares().reshape(len(self._x), *self._channels)
 
     def trace(self) -> Tensor:

@@ -17,6 +17,7 @@ from fastsnf.nn.plain import only_layers
 from fastsnf.ntk.jacobian import JACOBIAN_BYTES
 from fastsnf.ntk.module import describe, trainable, underlying
 from fastsnf.ntk.trace import numbers_per_point
+from fastsnf.ops.ntk import gram_answers
 
 OUTPUTS = ("sum", "each", "full")
 """What is done with several outputs: their sum / sqrt(C), a matrix for each, all pairs."""
@@ -80,17 +81,17 @@ def size_estimate(
         if isinstance(size, bool) or not isinstance(size, int) or size < 1:
             raise InputError(f"expected {what} to be a whole number of 1 or more; got {size!r}")
     module = underlying(field)
-    return _estimate(_need(module, outputs, channels, batch), module, points, outputs, batch)
+    return _estimate(module, points, outputs, channels, batch)
 
 
 def check_fits(
     field: nn.Module, points: int, *, outputs: str = "sum", channels: int | None = None, batch: int = 1
 ) -> None:
     """Raise `InputError` unless there is memory for the NTK of x [batch, points, D]; as `size_estimate`."""
-    need = _need(field, outputs, channels, batch)
+    need = _need(field, outputs, channels, batch, kernel=False)  # at most
     if need.matrix(points) + need.work(points) <= SMALL:
         return
-    estimate = _estimate(need, field, points, outputs, batch)
+    estimate = _estimate(field, points, outputs, channels, batch)
     if not estimate.fits:
         raise InputError(
             f"expected an NTK matrix that fits in memory; got: {estimate}: take fewer points, or "
@@ -120,7 +121,8 @@ class _Need(NamedTuple):
         return int(min(self.per_point * n, self.most)) + self.scratch * n * n
 
 
-def _need(module: nn.Module, outputs: str, channels: int | None, batch: int) -> _Need:
+def _need(module: nn.Module, outputs: str, channels: int | None, batch: int, *, kernel: bool) -> _Need:
+    """Return what the NTK takes, with or without an engine that needs no memory but the matrices."""
     dtype, _ = describe(module)
     if channels is None:
         channels = module.out_features if isinstance(module, Field) else 1
@@ -135,12 +137,24 @@ def _need(module: nn.Module, outputs: str, channels: int | None, batch: int) -> 
     # With all pairs of outputs a point stands once for each of them, beside its traces.
     copies = channels + 1 if outputs == "full" else 1
     per_point = batch * copies * numbers_per_point(field) * dtype.itemsize
-    # The engines for float32 add up in registers; plain torch keeps the products of every layer.
-    scratch = 0 if dtype == torch.float32 else (3 + field.spec.layers) * batch * once
+    # Plain torch keeps the products of every layer.
+    scratch = 0 if kernel else (3 + field.spec.layers) * batch * once
     return _Need(square, per_point, float("inf"), scratch)
 
 
-def _estimate(need: _Need, module: nn.Module, points: int, outputs: str, batch: int) -> SizeEstimate:
+def _has_kernel(module: nn.Module) -> bool:
+    """Return whether an engine takes the matrices of a plain field that needs no memory but theirs."""
+    if not only_layers(module):
+        return False
+    weights, _ = cast(Field, module).layer_tensors()
+    inputs = [weight.new_empty(0, weight.shape[1]) for weight in weights]
+    cotangents = [weight.new_empty(0, weight.shape[0]) for weight in weights]
+    answers = gram_answers(inputs, cotangents)
+    return any(not why for engine, why in answers.items() if engine != "reference")
+
+
+def _estimate(module: nn.Module, points: int, outputs: str, channels: int | None, batch: int) -> SizeEstimate:
+    need = _need(module, outputs, channels, batch, kernel=_has_kernel(module))
     available = available_bytes(describe(module)[1])
     low, high = 0, 1
     while need.matrix(high) + need.work(high) <= available:
