@@ -9,6 +9,7 @@
 #include <stdexcept>
 #include <string>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include "cpu/dispatch.h"
@@ -107,6 +108,70 @@ double mse(const std::string& variant, const std::vector<LayerTuple>& tuples, in
   const py::gil_scoped_release release;
   v.run(job);
   return job.loss;
+}
+
+// Whether slots ascend and lie in [0, most): what makes every group an index.
+bool are_slots(const int64_t* slots, int64_t n, int64_t most) {
+  int64_t before = -1, wrong = 0;
+  for (int64_t i = 0; i < n; i++) {
+    wrong |= slots[i] <= before;
+    before = slots[i];
+  }
+  return !wrong && before < most;
+}
+
+double adjusted_mse(const std::string& variant, const std::vector<LayerTuple>& tuples, int64_t n, uintptr_t x,
+                    uintptr_t target, uintptr_t sample_weight, int64_t groups, int64_t offsets,
+                    uintptr_t slots, int64_t k, uintptr_t vectors, uintptr_t coefficients, uintptr_t largest,
+                    int threads) {
+  const Variant& v = find_variant(variant);
+  const std::vector<Layer> layers = read_layers(tuples);
+  Job job = new_job(Pass::adjusted, layers, n, threads);
+  require(n == 0 || (x && target), "expected pointers to the inputs and targets");
+  require(groups > 0 && groups <= kMostSize, "expected 1 to 2^24 groups");
+  require(offsets > 0 && offsets <= kMostBytes / groups, "expected a positive number of offsets");
+  require(k >= 0 && k <= kMostSize, "expected 0 to 2^24 vectors");
+  require(k == 0 || (vectors && coefficients), "expected pointers to the vectors and coefficients");
+  require(largest != 0, "expected a pointer to the rows of the largest residuals");
+  require(n == 0 || slots || n == groups * offsets,
+          "expected slots, or a point of every group at every offset");
+  job.x = pointer<const float>(x);
+  job.target = pointer<const float>(target);
+  job.sample_weight = pointer<const float>(sample_weight);
+  const Adjustment adjustment = {groups,
+                                 offsets,
+                                 pointer<const int64_t>(slots),
+                                 k,
+                                 pointer<const float>(vectors),
+                                 pointer<const float>(coefficients),
+                                 pointer<int64_t>(largest)};
+  job.adjustment = &adjustment;
+  const py::gil_scoped_release release;
+  require(!slots || are_slots(adjustment.slots, n, groups * offsets),
+          "expected ascending slots below groups times offsets");
+  v.run(job);
+  return job.loss;
+}
+
+void trace(const std::string& variant, const std::vector<LayerTuple>& tuples, int64_t n, uintptr_t x,
+           uintptr_t d_out, const std::vector<std::pair<uintptr_t, uintptr_t>>& outputs, int threads) {
+  const Variant& v = find_variant(variant);
+  const std::vector<Layer> layers = read_layers(tuples);
+  Job job = new_job(Pass::trace, layers, n, threads);
+  require(n == 0 || (x && d_out), "expected pointers to the inputs and the cotangent");
+  require(outputs.size() == layers.size(), "expected a pair of pointers for every layer");
+  std::vector<Traced> traced;
+  for (const auto& [inputs, cotangents] : outputs) {
+    require(n == 0 || cotangents, "expected a pointer to the cotangents of every layer");
+    traced.push_back({pointer<float>(inputs), pointer<float>(cotangents)});
+  }
+  for (const Layer& layer : layers)
+    require(!layer.d_w && !layer.d_b, "expected no pointers to gradients in a trace");
+  job.x = pointer<const float>(x);
+  job.d_out = pointer<const float>(d_out);
+  job.traced = traced.data();
+  const py::gil_scoped_release release;
+  v.run(job);
 }
 
 // (fan_in, fan_out, a is complex, d is complex, bias, a, d)
@@ -218,6 +283,11 @@ PYBIND11_MODULE(_native, m) {
         py::arg("d_out"), py::arg("d_x"), py::arg("threads"));
   m.def("mse", &mse, py::arg("variant"), py::arg("layers"), py::arg("n"), py::arg("x"), py::arg("target"),
         py::arg("sample_weight"), py::arg("threads"));
+  m.def("adjusted_mse", &adjusted_mse, py::arg("variant"), py::arg("layers"), py::arg("n"), py::arg("x"),
+        py::arg("target"), py::arg("sample_weight"), py::arg("groups"), py::arg("offsets"), py::arg("slots"),
+        py::arg("k"), py::arg("vectors"), py::arg("coefficients"), py::arg("largest"), py::arg("threads"));
+  m.def("trace", &trace, py::arg("variant"), py::arg("layers"), py::arg("n"), py::arg("x"), py::arg("d_out"),
+        py::arg("outputs"), py::arg("threads"));
   m.def("gram", &gram, py::arg("variant"), py::arg("layers"), py::arg("blocks"), py::arg("n"), py::arg("out"),
         py::arg("threads"));
   m.def("fma_peak", &fma_peak, py::arg("variant"), py::arg("threads"), py::arg("seconds"),

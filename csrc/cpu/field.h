@@ -25,6 +25,25 @@ enum class Pass : int {
   forward,   // out
   backward,  // d_w, d_b and d_x from d_out, activations recomputed
   mse,       // loss, d_w and d_b from target and sample_weight
+  adjusted,  // as mse, with residuals that an adjustment has mixed
+  trace,     // the inputs and the cotangents of every layer from d_out
+};
+
+// S = I - V diag(a) V^T over groups of points: residuals at one offset mix, r' = S r in every channel. Rows are
+// ordered by offset, then by group.
+struct Adjustment {
+  int64_t groups, offsets;
+  const int64_t* slots;       // [N] ascending, offset * groups + group; null where all are there
+  int64_t k;                  // may be 0
+  const float* vectors;       // V [groups, k]
+  const float* coefficients;  // a [k]
+  int64_t* largest;           // [groups], written: the row of the largest sum_c |r_c|
+};
+
+// What a trace leaves of one layer.
+struct Traced {
+  float* inputs;      // [N, fan_in], null where not wanted
+  float* cotangents;  // [N, fan_out], ds/dRe u - i ds/dIm u
 };
 
 // One call of the engine on N points of D coordinates and C outputs.
@@ -34,13 +53,15 @@ struct Job {
   int layer_count;
   int64_t n;
   int threads;
-  const float* x;              // [N, D]
-  float* out;                  // [N, C], forward
-  const float* d_out;          // [N, C], backward
-  float* d_x;                  // [N, D], backward; null when not wanted
-  const float* target;         // [N, C], mse
-  const float* sample_weight;  // [N] or null, mse
-  double loss;                 // mse: sum_n w_n sum_c (out - target)^2 / (C sum_n w_n)
+  const float* x;                // [N, D]
+  float* out;                    // [N, C], forward
+  const float* d_out;            // [N, C], backward and trace
+  float* d_x;                    // [N, D], backward; null when not wanted
+  const float* target;           // [N, C], mse and adjusted
+  const float* sample_weight;    // [N] or null, mse and adjusted
+  const Adjustment* adjustment;  // adjusted
+  const Traced* traced;          // of every layer, trace
+  double loss;                   // mse and adjusted: sum_n w_n sum_c (out - target)^2 / (C sum_n w_n)
 };
 
 // The inputs and cotangents of one linear layer at the points of every block; complex numbers interleaved.

@@ -5,7 +5,7 @@
 // real parts only.
 #pragma once
 
-#include "cursor.h"
+#include "adjust.h"
 #include "threads.h"
 #include "tiles.h"
 
@@ -36,6 +36,7 @@ struct ThreadPlan {
   float** d_matrix;  // gradient sums of each layer, in the layout of add_outer or add_dots
   float** d_bias;
   double loss;
+  AdjustThread adjust;
 };
 
 struct Plan {
@@ -45,6 +46,7 @@ struct Plan {
   int count, tile;  // layers; points in a tile
   bool trains, wants_weights;
   float gradient_scale;  // mse: 2 / (C sum w)
+  AdjustPlan adjust;
 };
 
 inline LayerPlan plan_layer(const Layer& layer, bool pairs_in) {
@@ -122,6 +124,8 @@ inline ThreadPlan lay_out_thread(const Plan& plan, int64_t widest, int64_t scrat
     t.d_matrix[l] = d_matrix;
     t.d_bias[l] = d_bias;
   }
+  if (const Adjustment* adjustment = plan.job->adjustment)
+    t.adjust = lay_out_adjustment_thread(*adjustment, layers[plan.count - 1].fan_out, cursor);
   return t;
 }
 
@@ -141,6 +145,10 @@ inline Plan lay_out(Job& job, Cursor& cursor) {
     saved += p.rows * (saves(p.layer->act) ? 2 : 1);
   }
   plan.tile = tile_points(plan, plan.trains ? saved + 2 * widest : 2 * widest);
+  if (job.adjustment) {
+    plan.tile = static_cast<int>(rounded_up(adjusted_points(*job.adjustment, job.n, plan.tile), PW));
+    plan.adjust = lay_out_adjustment(*job.adjustment, cursor);
+  }
   for (int l = 0; l < plan.count; l++) {
     const LayerPlan p = lay_out_layer(job.layers[l], pairs_before(job, l), plan.trains, cursor);
     scratch = larger(scratch, scratch_floats(p, plan.tile));
@@ -289,6 +297,17 @@ inline void reduce_bias(const Plan& plan, int l) {
         for (int t = 0; t < plan.job->threads; t++) s += plan.threads[t].d_bias[l][stride * o + part];
       layer.d_b[layer.complex_weights ? 2 * o + part : o] = s * p.fold;
     }
+}
+
+// The row of each group's largest residual, the lowest of equal ones: threads have ascending rows.
+inline void reduce_largest(const Plan& plan) {
+  const Adjustment& a = *plan.job->adjustment;
+  for (int64_t g = 0; g < a.groups; g++) {
+    const ThreadPlan* best = plan.threads;
+    for (const ThreadPlan* t = best; t < plan.threads + plan.job->threads; t++)
+      if (t->adjust.size[g] > best->adjust.size[g]) best = t;
+    a.largest[g] = best->adjust.row[g];
+  }
 }
 
 }  // namespace fastsnf::FASTSNF_VARIANT

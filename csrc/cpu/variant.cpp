@@ -52,6 +52,43 @@ double residuals(const Plan& plan, const float* out, int rows, int64_t first, in
   return loss;
 }
 
+// The same with adjusted residuals; the tile is whole offsets.
+double adjusted_residuals(const Plan& plan, ThreadPlan& t, const float* out, int rows, int64_t first,
+                          int points, int panels) {
+  const Job& job = *plan.job;
+  const TileResiduals tile = {out, job.target, job.sample_weight, t.d[0], rows, first, plan.gradient_scale};
+  double loss = 0;
+  for (int64_t row = first; row < first + points;) {
+    const int64_t end = offset_end(*job.adjustment, row, job.n);
+    loss += adjust_offset(*job.adjustment, plan.adjust, t.adjust, tile, row, end);
+    row = end;
+  }
+  if (points < panels * PW) clear_padding(t.d[0], rows, points);
+  return loss;
+}
+
+// Writes the inputs of layer l, h, and its cotangents from those of its folded pre-activations.
+void store_trace(const Plan& plan, int l, const float* h, const float* d, int64_t first, int points) {
+  const LayerPlan& p = plan.layers[l];
+  const Layer& layer = *p.layer;
+  const Traced& to = plan.job->traced[l];
+  const bool pairs = pairs_rows(layer.act), is_complex = layer.complex_weights;
+  const int64_t width = is_complex ? 2 * layer.fan_out : layer.fan_out;
+  const V fold = set(p.fold);
+  for (int point = 0; point < points; point += PW, h += p.k * PW, d += p.rows * PW) {
+    const int here = static_cast<int>(smaller(PW, points - point));
+    if (to.inputs)
+      panel_to_rows(p.k, here, to.inputs + (first + point) * p.k,
+                    [&](int64_t q, int m) { return load(h + q * PW + m); });
+    panel_to_rows(width, here, to.cotangents + (first + point) * width, [&](int64_t q, int m) {
+      if (!is_complex) return fold * load(d + (pairs ? 2 * q : q) * PW + m);
+      if (!pairs) return q & 1 ? V{} : load(d + q / 2 * PW + m);
+      const V part = load(d + q * PW + m);
+      return q & 1 ? -part : part;
+    });
+  }
+}
+
 void add_gradients(const LayerPlan& p, ThreadPlan& t, int l, const float* h, const float* d, int points,
                    int panels) {
   if (float* acc = t.d_matrix[l]) {
@@ -92,7 +129,7 @@ const float* forward_tile(const Plan& plan, ThreadPlan& t, int panels) {
 }
 
 // Takes the cotangent of the output in t.d[0] back to the inputs, adding up gradients; returns d_x's panels.
-const float* backward_tile(const Plan& plan, ThreadPlan& t, int points, int panels) {
+const float* backward_tile(const Plan& plan, ThreadPlan& t, int64_t first, int points, int panels) {
   const Job& job = *plan.job;
   float *d = t.d[0], *next = t.d[1];
   const int last = plan.count - 1;
@@ -100,7 +137,9 @@ const float* backward_tile(const Plan& plan, ThreadPlan& t, int points, int pane
     f(plan.layers[last].params, d, t.h[last], t.c[last], plan.layers[last].rows * PW * panels);
   for (int l = last; l >= 0; l--) {
     const LayerPlan& p = plan.layers[l];
-    add_gradients(p, t, l, l ? t.h[l - 1] : t.x, d, points, panels);
+    const float* h = l ? t.h[l - 1] : t.x;
+    add_gradients(p, t, l, h, d, points, panels);
+    if (job.traced) store_trace(plan, l, h, d, first, points);
     if (l == 0 && !job.d_x) break;
     Epilogue epilogue;
     if (l > 0) {
@@ -134,13 +173,28 @@ void tile(const Plan& plan, ThreadPlan& t, int64_t first, int points) {
   }
   if (job.pass == Pass::mse)
     t.loss += residuals(plan, out, outputs, first, points, panels, t.d[0]);
+  else if (job.pass == Pass::adjusted)
+    t.loss += adjusted_residuals(plan, t, out, outputs, first, points, panels);
   else
     load_panels(job.d_out + first * outputs, outputs, points, panels, t.d[0]);
-  const float* d_x = backward_tile(plan, t, points, panels);
+  const float* d_x = backward_tile(plan, t, first, points, panels);
   if (job.d_x) store_panels(d_x, inputs, points, job.d_x + first * inputs);
 }
 
 void pack_task(void* context, int thread) { pack(*static_cast<Plan*>(context), thread); }
+
+// Thread t takes the offsets that begin in its share of the rows.
+void adjusted_tiles(const Plan& plan, ThreadPlan& t, int64_t thread) {
+  const Adjustment& a = *plan.job->adjustment;
+  const int64_t n = plan.job->n, threads = plan.job->threads;
+  const int64_t last = offset_start(a, n * (thread + 1) / threads, n);
+  forget_largest(a, t.adjust);
+  for (int64_t first = offset_start(a, n * thread / threads, n); first < last;) {
+    const int64_t end = first + plan.tile, next = end < last ? offset_start(a, end, n) : last;
+    tile(plan, t, first, static_cast<int>(next - first));
+    first = next;
+  }
+}
 
 // Thread t takes a contiguous run of tiles, so that results depend on the thread count alone.
 void tiles_task(void* context, int thread) {
@@ -155,6 +209,7 @@ void tiles_task(void* context, int thread) {
     if (t.d_bias[l]) __builtin_memset(t.d_bias[l], 0, static_cast<size_t>(p.rows) * 4);
   }
   t.loss = 0;
+  if (plan.job->adjustment) return adjusted_tiles(plan, t, thread);
   const int64_t n = plan.job->n, tiles = (n + plan.tile - 1) / plan.tile, threads = plan.job->threads;
   for (int64_t i = tiles * thread / threads; i < tiles * (thread + 1) / threads; i++) {
     const int64_t first = i * plan.tile;
@@ -187,7 +242,7 @@ void run(Job& job) {
   Cursor cursor{workspace.reserve(count.used)};
   Plan plan = lay_out(job, cursor);
   if (cursor.used != count.used) __builtin_trap();  // both passes must ask for the same memory
-  const double weight = job.pass == Pass::mse ? total_weight(job) * job.layers[plan.count - 1].fan_out : 0.0;
+  const double weight = job.target ? total_weight(job) * job.layers[plan.count - 1].fan_out : 0.0;
   plan.gradient_scale = weight > 0 ? static_cast<float>(2.0 / weight) : 0.0f;
   for (int l = 0; l < plan.count; l++) {
     if (plan.layers[l].expanded) expand(plan.layers[l]);
@@ -196,6 +251,7 @@ void run(Job& job) {
       spread_bias(plan.layers[l].bias, plan.layers[l].rows, plan.layers[l].spread_bias);
     measure(plan.layers[l]);
   }
+  if (job.adjustment) pack_vectors(*job.adjustment, plan.adjust);
   parallel(job.threads, pack_task, &plan);
   parallel(job.threads, tiles_task, &plan);
   if (job.pass == Pass::forward) return;
@@ -204,6 +260,7 @@ void run(Job& job) {
     if (plan.layers[l].expanded && plan.layers[l].layer->d_w) fold_back(plan.layers[l]);
     reduce_bias(plan, l);
   }
+  if (job.adjustment) reduce_largest(plan);
   double loss = 0;
   for (int t = 0; t < job.threads; t++) loss += plan.threads[t].loss;
   job.loss = weight > 0 ? loss / weight : 0.0;

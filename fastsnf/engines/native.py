@@ -33,6 +33,9 @@ MOST_THREADS = 1024
 MOST_UNITS = 4096
 """The widest layer: wider ones would put more memory a thread into gradients than a cache can hold."""
 
+MOST_GROUPS = 700
+"""The most groups for which an offset's points stay in the cache in `adjusted_mse_value_and_grad`."""
+
 NOT_BUILT = Path(__file__).parent.parent / "_native_not_built.txt"
 """Where the build leaves the compiler's message when it fails."""
 
@@ -189,18 +192,99 @@ def mse_value_and_grad(
     return torch.tensor(loss, dtype=torch.float32), d_weights, d_biases
 
 
-def gram_reasons(device: str, dtype: torch.dtype, shapes: Sequence[tuple[int, ...]]) -> list[str]:
-    """Return why `gram` cannot take operands of `shapes` on `device`, nothing when it can.
+def adjusted_mse_value_and_grad(
+    x: Tensor,
+    target: Tensor,
+    weights: Sequence[Tensor],
+    biases: Sequence[Tensor | None],
+    spec: FieldSpec,
+    groups: int,
+    offsets: int,
+    slots: Tensor | None,
+    vectors: Tensor,
+    coefficients: Tensor,
+    sample_weight: Tensor | None = None,
+) -> tuple[Tensor, list[Tensor], list[Tensor | None], Tensor]:
+    """Return the weighted MSE, gradients of residuals that S = I - V diag(a) V^T has adjusted, and `largest`.
 
-    `dtype` is that of the operands, complex64 being as good as float32.
+    One pass over the points, some whole offsets at a time, so that the correction stays in the cache; beyond
+    `MOST_GROUPS` groups an offset does not fit there. `slots` [N] int64 ascends and is None where every group
+    has every offset, `vectors` V are [groups, k], `coefficients` a [k]. `largest` [groups] holds the row of
+    each group's largest ``sum_c |sqrt(w) r_c|`` before the adjustment, row 0 for a group without points.
+
+    Raises:
+        ValueError: when the points do not lie as the layout says, or V and a do not fit it.
+    """
+    d_weights, d_biases = _empty_gradients(weights, biases)
+    x, layers, _kept = _prepare(x, weights, biases, spec, d_weights, d_biases)
+    if vectors.shape != (groups, len(coefficients)):
+        raise ValueError(
+            f"expected vectors [{groups}, {len(coefficients)}]: a row a group and a column a coefficient; "
+            f"got {list(vectors.shape)}"
+        )
+    if slots is not None and slots.shape != x.shape[:1]:
+        raise ValueError(f"expected a slot of each of the {len(x)} points; got {list(slots.shape)}")
+    target = target.contiguous()
+    vectors, coefficients = (t.to(torch.float32).contiguous() for t in (vectors, coefficients))
+    slots = None if slots is None else slots.to(torch.int64).contiguous()
+    sample_weight = None if sample_weight is None else sample_weight.contiguous()
+    largest = x.new_empty(groups, dtype=torch.int64)
+    loss = module().adjusted_mse(
+        _variant.get(),
+        layers,
+        x.shape[0],
+        x.data_ptr(),
+        target.data_ptr(),
+        _address(sample_weight),
+        groups,
+        offsets,
+        _address(slots),
+        len(coefficients),
+        vectors.data_ptr(),
+        coefficients.data_ptr(),
+        largest.data_ptr(),
+        _threads(),
+    )
+    return torch.tensor(loss, dtype=torch.float32), d_weights, d_biases, largest
+
+
+def layer_trace(
+    x: Tensor,
+    weights: Sequence[Tensor],
+    biases: Sequence[Tensor | None],
+    spec: FieldSpec,
+    d_out: Tensor,
+) -> tuple[list[Tensor], list[Tensor]]:
+    """Return every layer's inputs [N, fan_in] and cotangents [N, fan_out] for ``s = sum_c d_out_c out_c``.
+
+    The first layer's inputs are `x` itself. Cotangents are ``ds/dRe u - i ds/dIm u``; both are complex where
+    the layer's weights are.
+    """
+    points, layers, _kept = _prepare(x, weights, biases, spec)
+    d_out = d_out.contiguous()
+    inputs, cotangents = [x], []
+    for i, weight in enumerate(weights):
+        fan_out, fan_in = weight.shape
+        inputs += [x.new_empty(len(x), fan_in, dtype=weight.dtype)] if i else []
+        cotangents.append(x.new_empty(len(x), fan_out, dtype=weight.dtype))
+    outputs = [(a.data_ptr(), d.data_ptr()) for a, d in zip(inputs, cotangents, strict=True)]
+    outputs[0] = (0, outputs[0][1])
+    module().trace(_variant.get(), layers, len(x), points.data_ptr(), d_out.data_ptr(), outputs, _threads())
+    return inputs, cotangents
+
+
+def gram_reasons(device: torch.device, dtype: torch.dtype, shapes: Sequence[tuple[int, ...]]) -> list[str]:
+    """Return why `gram` cannot take operands of a real `dtype` on `device`, nothing when it can.
+
+    `shapes` are the layers' (fan_in, fan_out).
     """
     why = [missing()] if missing() else []
-    if device != "cpu":
+    if device.type != "cpu":
         why.append(f"tensors are on {device}, it runs on the CPU")
-    if dtype not in (torch.float32, torch.complex64):
+    if dtype != torch.float32:
         why.append(f"tensors are {dtype}, it computes in torch.float32")
-    if any(0 in shape[1:] for shape in shapes):
-        why.append("it takes no operand without points or features")
+    if any(0 in shape for shape in shapes):
+        why.append("a layer has no inputs or no outputs")
     return why
 
 
@@ -210,7 +294,7 @@ def gram(inputs: Sequence[Tensor], cotangents: Sequence[Tensor], bias: Sequence[
     A [B, n, fan_in] and D [B, n, fan_out] are float32 or complex64. The same bits for every thread count.
     """
     blocks, n = inputs[0].shape[:2]
-    out = torch.empty(blocks, n, n)
+    out = inputs[0].new_empty(blocks, n, n, dtype=torch.float32)
     layers, kept = [], []
     for a, d, has_bias in zip(inputs, cotangents, bias, strict=True):
         a, d = _dense(a), _dense(d)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import pytest
 import torch
@@ -137,22 +137,6 @@ def test_a_point_alone_is_as_among_others(variant: str) -> None:
         for rows in (slice(100, 1000), slice(1, 300)):
             part = native.forward(case.x[rows], case.weights, case.biases, case.spec)
             assert torch.equal(part, out[rows])
-
-
-@pytest.fixture
-def nan_memory() -> Iterator[None]:
-    """Fill what torch.empty and its kin return with NaN."""
-    before = torch.utils.deterministic.fill_uninitialized_memory
-    enabled, warn_only = (
-        torch.are_deterministic_algorithms_enabled(),
-        torch.is_deterministic_algorithms_warn_only_enabled(),
-    )
-    torch.use_deterministic_algorithms(True)
-    torch.utils.deterministic.fill_uninitialized_memory = True
-    assert torch.empty(3).isnan().all()
-    yield
-    torch.utils.deterministic.fill_uninitialized_memory = before
-    torch.use_deterministic_algorithms(enabled, warn_only=warn_only)
 
 
 def odd_problems(spec: FieldSpec) -> list[Problem]:
