@@ -94,10 +94,19 @@ def report(
     speed = f"{result.points_per_second / 1e6:.2f} M points/s"
     return [
         f"{'result':<12}{', '.join(quality)}; {result.steps:,} steps in {clock(result.seconds)}, {speed}",
+        *adjustment_lines(result),
         f"{'picture':<12}{folder / signal.default_name}",
         *([f"{'curve':<12}{folder / CURVE}"] if drawn else []),
         f"{'checkpoint':<12}{folder / FIELD_FILE}",
     ]
+
+
+def adjustment_lines(result: FitResult) -> list[str]:
+    """Return what a user should know of the adjustment of gradients: nothing, where all went well."""
+    missed = {} if result.iga is None else {name: result.iga[name] for name in ("failures", "short")}
+    reasons = {"failures": "the eigenvalue problem was not solved", "short": "there were too few groups"}
+    said = [f"{count:,} steps, as {reasons[name]}" for name, count in missed.items() if count]
+    return [f"{'iga':<12}no adjustment in {'; in '.join(said)}"] if said else []
 
 
 def _field(options: FitOptions, folder: Path, signal: Signal) -> Field:

@@ -19,9 +19,11 @@ from fastsnf.cli.options import (
     number,
     number_or,
     picture_size,
+    point_group,
     text,
     whole_or,
 )
+from fastsnf.ntk.config import FORMS, SAMPLES
 from fastsnf.spec import ACTIVATIONS, Identity
 from fastsnf.train.config import LOSSES, OPTIMIZERS, PRECISIONS, PSNRS
 
@@ -101,6 +103,22 @@ class FitOptions:
     """Loss."""
     batch_size: Annotated[int | str | None, whole_or("full", "N|full"), default("32768")] = None
     """Points a step; full takes the whole signal each step."""
+    iga: Annotated[bool, default("")] = False
+    """Adjust gradients inductively: attenuate leading eigenvalues of the NTK, or with sgd amplify others."""
+    iga_group: Annotated[str | None, point_group(), default("patch:32 for images")] = None
+    """With --iga: which points form a group; a number is a size."""
+    iga_start: Annotated[int | None, integer("I", 0), default("0")] = None
+    """With --iga: first eigenvalue that is adjusted, the largest being 0."""
+    iga_end: Annotated[int | None, integer("I", 0), default("20")] = None
+    """With --iga: first eigenvalue after it that is not adjusted."""
+    iga_target: Annotated[int | None, integer("I", 0), default("end; start with sgd")] = None
+    """With --iga: eigenvalue that the adjusted ones become."""
+    iga_form: Annotated[str | None, choice(FORMS), default("auto, by the optimizer")] = None
+    """With --iga: sgd amplifies towards --iga-start, adam attenuates to --iga-end."""
+    iga_sample: Annotated[str | None, choice(SAMPLES), default("argmax_lagged")] = None
+    """With --iga: which point stands for its group."""
+    iga_refresh: Annotated[int | None, integer("K", 1), default("1")] = None
+    """With --iga: steps between two computations of the adjustment."""
     seed: Annotated[int | None, integer("N", 0, 2**63 - 1), default("0")] = None
     """Seed of the weights and of the batches."""
 

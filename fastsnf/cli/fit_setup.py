@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastsnf.cli.fit_options import FitOptions
+from fastsnf.cli.iga_options import make_iga
 from fastsnf.cli.parse import option_name
 from fastsnf.cli.run_folder import given
 from fastsnf.errors import InputError
@@ -48,7 +49,8 @@ def open_signal(options: FitOptions) -> Signal:
 def make_config(options: FitOptions) -> FitConfig:
     """Return the trainer's configuration: what was given, and its own defaults for the rest."""
     names = {field.name for field in dataclasses.fields(FitConfig)}
-    return FitConfig(**{name: value for name, value in given(options).items() if name in names})
+    values = {name: value for name, value in given(options).items() if name in names}
+    return FitConfig(**{**values, "iga": make_iga(options)})
 
 
 def make_field(options: FitOptions, signal: Signal) -> Field:

@@ -14,6 +14,7 @@ import tyro
 from tyro.constructors import PrimitiveConstructorSpec
 
 from fastsnf.errors import InputError, nearest
+from fastsnf.ntk.config import IGA, KINDS
 from fastsnf.signals.size import parse_size
 from fastsnf.train.schedule import FORMS, parse_schedule
 
@@ -72,6 +73,15 @@ def lr_schedule() -> PrimitiveConstructorSpec[Any]:
         return text
 
     return _kind("|".join(FORMS), parse)
+
+
+def point_group() -> PrimitiveConstructorSpec[Any]:
+    """Return the annotation of how points form groups, checked by the parser of `fastsnf.ntk.IGA`."""
+
+    def parse(text: str) -> str:
+        return str(IGA(group=text).group)
+
+    return _kind("|".join((*(f"{kind}:N" for kind in KINDS), "N")), parse)
 
 
 def whole_or(word: str, metavar: str) -> PrimitiveConstructorSpec[Any]:

@@ -108,6 +108,8 @@ def header(state: FitState, name: str) -> list[tuple[str, str]]:
         ("field", f"{activations}; {layers} linear layers, width {width}, {state.parameters:,} parameters"),
         ("engine", f"{state.engine} on {where}, {state.precision}{_passed_over(state)}"),
     ]
+    if state.iga is not None:
+        lines.append(("iga", state.iga))
     if state.run is not None:
         resumed = f", resumed at step {state.step:,}" if state.step else ""
         lines.append(("run", f"{state.run}{resumed}"))

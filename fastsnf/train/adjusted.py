@@ -10,7 +10,6 @@ from torch import Tensor
 
 from fastsnf.nn import Field
 from fastsnf.ntk.adjuster import Adjuster
-from fastsnf.train.config import settings_of
 from fastsnf.train.grouping import Grouping
 from fastsnf.train.points import Points
 from fastsnf.train.step import Step
@@ -35,52 +34,42 @@ class AdjustedUpdates(Updates):
         self, points: Points, step: Step, field: Field, grouping: Grouping, device: torch.device
     ) -> None:
         super().__init__(points, step)
-        iga = grouping.iga
         self._field, self._grouping = field, grouping
-        self._plain = iga.start == iga.end
-        self._adjuster = Adjuster(iga, grouping.groups, optimizer=grouping.optimizer, device=device)
+        self._adjuster = Adjuster(
+            grouping.iga,
+            grouping.groups,
+            optimizer=grouping.optimizer,
+            device=device,
+            batch=grouping.sampler.groups,
+        )
         self._everything: Batch | None = None
 
     def gradients(self, index: Tensor | slice) -> Tensor:
         """Fill in the adjusted gradients for the groups `index`; return the plain loss, 0-d."""
-        members = None if isinstance(index, slice) else self._grouping.groups.members(index)
+        members = None if isinstance(index, slice) else self._adjuster.members(index)
         if members is None:
             self.batch = self._whole()
         else:
             self.batch = self._points.batch(members.points)
-        if self._plain:
+        if self._grouping.plain:
             return self._step.gradients(*self.batch)
         return self._adjuster.value_and_grad(self._field, *self.batch, members=members)
 
     def state_dict(self) -> dict[str, Any]:
         """Return what the next step depends on, beside weights and optimizer."""
-        return getattr(self._adjuster, "state_dict", dict)()
+        return self._adjuster.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Put the state of `state_dict` back in place."""
-        getattr(self._adjuster, "load_state_dict", dict)(dict(state))
+        self._adjuster.load_state_dict(state)
 
     def report(self) -> dict[str, Any]:
         """Return the summary of the adjustment: its settings, and how it went."""
-        return {
-            "groups": self._grouping.groups.count,
-            "groups_per_step": self._grouping.sampler.groups,
-            **settings_of(self._grouping.iga),
-            "target": self._grouping.target,
-            "failures": self._adjuster.failures,
-        }
+        return {**self._adjuster.report(), "groups_per_step": self._grouping.sampler.groups}
 
     def _whole(self) -> Batch:
         """Return all points in the order in which they are taken, made once."""
         if self._everything is None:
             batch = self._points.batch(slice(0, self._points.count))
-            self._everything = batch if self._plain else self._arranged(batch)
+            self._everything = batch if self._grouping.plain else self._adjuster.arrange(*batch)
         return self._everything
-
-    def _arranged(self, batch: Batch) -> Batch:
-        x, y, w = batch
-        if w is None:
-            x, y = self._adjuster.arrange(x, y)
-            return x, y, None
-        x, y, w = self._adjuster.arrange(x, y, w)
-        return x, y, w

@@ -35,9 +35,10 @@ class FitConfig:
             which then owns its learning rates.
         lr: base learning rate; default 1e-3, and 1e-4 with ``batch_size="full"``.
         schedule: ``constant``, ``exponential:F`` (down to F times lr at the end), ``step:N:F`` (times F every
-            N steps), ``once:N:F`` (times F from step N on) or ``cosine`` (down to 0 at the end); default cosine, and constant with
-            ``batch_size="full"`` or an optimizer callable. The end is the step budget; with a time limit
-            alone, that time; with a target alone it is unknown, and cosine and exponential stay constant.
+            N steps), ``once:N:F`` (times F from step N on) or ``cosine`` (down to 0 at the end); default
+            cosine, and constant with ``batch_size="full"`` or an optimizer callable. The end is the step
+            budget; with a time limit alone, that time; with a target alone it is unknown, and cosine and
+            exponential stay constant.
         loss: ``mse``; ``bce`` (the field's outputs are logits); or a callable ``(out, target, weights) -> 0-d
             tensor`` with out and target [B, C] and weights [B] or None.
         batch_size: points a step; default 32,768, the whole signal when that is smaller; ``full`` takes it
@@ -155,7 +156,7 @@ def make_config(config: FitConfig | None, options: Mapping[str, Any]) -> FitConf
 def describe(value: Any) -> Any:
     """Return a JSON-able stand-in for a setting: itself, the name of a callable, the settings of `IGA`."""
     if isinstance(value, IGA):
-        return settings_of(value)
+        return value.to_dict()
     if callable(value):
         module, name = (
             getattr(value, "__module__", ""),
@@ -163,16 +164,6 @@ def describe(value: Any) -> Any:
         )
         return f"callable {module}.{name}"
     return value
-
-
-def settings_of(iga: IGA) -> dict[str, Any]:
-    """Return the settings of an adjustment as JSON-able values, without those that are None."""
-    values = {field.name: getattr(iga, field.name) for field in dataclasses.fields(iga)}
-    return {
-        name: value if isinstance(value, int | str) else str(value)
-        for name, value in values.items()
-        if value is not None
-    }
 
 
 def _check_whole(name: str, value: Any, least: int, most: float = math.inf) -> None:

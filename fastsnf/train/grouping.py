@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from fastsnf.errors import InputError
 from fastsnf.ntk.config import IGA
 from fastsnf.ntk.groups import Groups, make_groups
 from fastsnf.signals.signal import Signal
-from fastsnf.train.config import FULL, FitConfig, settings_of
+from fastsnf.train.config import FULL, FitConfig
 from fastsnf.train.group_sampler import GroupSampler
 
 WHOLE_GROUPS = 4096
 """Up to so many groups are all in every step, unless a batch size says otherwise."""
 GROUPS_PER_STEP = 512
-"""Groups a step of a larger signal, as in the IGA paper's experiments on occupancy (Sec. 5.2)."""
+"""Groups a step of a larger signal, as the authors of the IGA paper take them for occupancy."""
 MOST_GROUPS = 16_384
-"""Groups of one step at most: their NTK matrix takes 1 GiB in float32, and its eigenpairs minutes."""
+"""Groups a step at most: their NTK matrix takes 1 GiB in float32."""
 
 
 @dataclass(frozen=True)
@@ -43,16 +41,19 @@ class Grouping:
         """The index of the eigenvalue that the adjusted ones become."""
         return self.iga.target_of(self.optimizer)
 
+    @property
+    def plain(self) -> bool:
+        """Whether nothing is adjusted: S = I."""
+        return self.iga.start == self.iga.end
+
     def identity(self) -> dict[str, Any]:
         """Return what the adjusted gradients depend on: settings, groups, groups a step."""
-        group = _digest(self.groups) if isinstance(self.iga.group, Groups) else self.iga.group
-        settings = {**settings_of(self.iga), "target": self.target}
-        return {**settings, "group": group, "groups_per_step": self.sampler.groups}
+        return {**self.iga.to_dict(), "target": self.target, "groups_per_step": self.sampler.groups}
 
     def __str__(self) -> str:
         """Say what is adjusted: ``384 patches of 32 x 32, lambda_0..19 -> lambda_20, argmax_lagged``."""
         iga = self.iga
-        if iga.start == iga.end:
+        if self.plain:
             return f"{self.groups}, no eigenvalue adjusted"
         count, per_step = self.groups.count, self.sampler.groups
         batch = f", {per_step} a step" if per_step < count else ""
@@ -84,7 +85,7 @@ def make_grouping(config: FitConfig, signal: Signal, train: Tensor | None, point
             "or target, or take smaller groups"
         )
     per_step = groups_per_step(config, groups, least)
-    sampler = GroupSampler(_sizes(groups), per_step, config.seed, least=least)
+    sampler = GroupSampler(groups.sizes(), per_step, config.seed, least=least)
     return Grouping(config.iga, groups, sampler, optimizer)
 
 
@@ -103,13 +104,13 @@ def groups_of(iga: IGA, signal: Signal, train: Tensor | None, points: int, holdo
                 + ("" if train is None else f", or of all {signal.size:,} points")
                 + f"; got groups of {iga.group.size:,}"
             )
-        return iga.group.restricted(train)  # type: ignore[attr-defined]
+        return iga.group.restricted(train)
     step = holdout or 1
     groups = make_groups(iga.group, [-(-size // step) for size in signal.shape])
     if train is None or groups.size == points:
         return groups
     lattice = train.reshape(signal.shape)[tuple(slice(None, None, step) for _ in signal.shape)]
-    return groups.restricted(lattice.reshape(-1))  # type: ignore[attr-defined]
+    return groups.restricted(lattice.reshape(-1))
 
 
 def groups_per_step(config: FitConfig, groups: Groups, least: int) -> int:
@@ -140,23 +141,5 @@ def groups_per_step(config: FitConfig, groups: Groups, least: int) -> int:
     return wanted
 
 
-def _sizes(groups: Groups) -> Tensor:
-    """Return the points [count] of each group."""
-    layout = groups.members().layout
-    if layout.slots is None:
-        return torch.full((layout.groups,), layout.offsets)
-    return torch.bincount(layout.slots % layout.groups, minlength=layout.groups)
-
-
 def _range(iga: IGA, optimizer: str) -> str:
     return f"start={iga.start}, end={iga.end}, target={iga.target_of(optimizer)}"
-
-
-def _digest(groups: Groups) -> str:
-    """Return a SHA-256 of which point is in which group."""
-    points, layout = groups.members()
-    hasher = hashlib.sha256(repr((groups.size, layout.groups, layout.offsets)).encode())
-    for part in (points, layout.slots):
-        if part is not None:
-            hasher.update(part.cpu().contiguous().numpy().tobytes())
-    return hasher.hexdigest()

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from fastsnf.errors import InputError
 from fastsnf.nn import Field
+from fastsnf.ntk.size import check_fits
 from fastsnf.signals.signal import Signal
 from fastsnf.train.adjusted import AdjustedUpdates
 from fastsnf.train.config import PUBLISHED, FitConfig
@@ -123,6 +124,8 @@ def make_plan(field: Field, signal: Signal, config: FitConfig) -> Plan:
     grouping = make_grouping(config, signal, train, points.count)
     sampler = _sampler(config, points, device) if grouping is None else grouping.sampler
     choice = resolve_engine(field, points.batch(slice(0, 1))[0], config.precision)
+    if grouping is not None and not grouping.plain:
+        check_fits(field, grouping.sampler.groups)
     recorded = may_record(field, config, points, choice.engine, device)
     step = Step(field, make_optimizer(config, parameters, recorded=recorded), config)
     updates = Updates(points, step)

@@ -19,10 +19,11 @@ import torch
 from torch import Tensor
 
 from fastsnf.nn import Field
+from fastsnf.nn.plain import is_plain
 from fastsnf.train.config import FitConfig
 from fastsnf.train.optimizers import recordable
 from fastsnf.train.points import Points
-from fastsnf.train.step import Step, is_plain
+from fastsnf.train.step import Step
 
 WARM_UP = 3
 """Steps of a batch size before it is recorded: they compile kernels and make the optimizer's state."""

@@ -188,7 +188,7 @@ def test_from_refuses_what_contradicts_the_other_run(command, photo, args, said)
         (["--squeeze"], "expected --size WxH with --squeeze"),
         (["--device", "abacus"], "abacus"),
         (["--precision", "tf32"], "tf32"),
-        (["--engine", "cuda"], "no CUDA engine"),
+        (["--engine", "cuda"], "NTK blocks only"),
         (["--size", "99999999x99999999"], "smaller"),
         (["--holdout", 2, "--size", "1x1"], "hold"),
     ],

@@ -244,7 +244,7 @@ def test_engines_are_named_and_refused():
     assert fit_small(engine="reference").engine == "reference"
     with fastsnf.use_engine("reference"):
         assert fit_small().engine == "reference"
-    with pytest.raises(EngineError, match="no CUDA engine"):
+    with pytest.raises(EngineError, match="NTK blocks only"):
         fit_small(engine="cuda")
     with pytest.raises(InputError, match="did you mean 'native'"):
         fit_small(engine="nativ")
