@@ -67,6 +67,17 @@ def test_float32_is_as_good_as_eager_jacobians(act: Activation, outputs: str) ->
     judge(ntk_run(outputs, spec, True), ntk_run(outputs, spec, False), [x], weights, biases)
 
 
+@pytest.mark.parametrize("seed", range(cases.count(100)))
+def test_random_widths_in_float32(seed: int) -> None:
+    gen = cases.generator(100 + seed)
+    (shape,) = cases.random_shapes(1, gen)
+    shape = shape._replace(N=min(shape.N, 12), F=min(shape.F, 150), C=min(shape.C, 3))
+    act = cases.ACTIVATIONS[seed % len(cases.ACTIVATIONS)]
+    x, weights, biases, spec = explicit.problem(act, shape, dtype=torch.float32, seed=seed)
+    outputs = OUTPUTS[seed % 3]
+    judge(ntk_run(outputs, spec, True), ntk_run(outputs, spec, False), [x], weights, biases)
+
+
 @pytest.mark.parametrize("bias", [False, (True, False, True), (False, True, False)])
 @pytest.mark.parametrize("act", [Sine(30.0), Gabor(20.0, 10.0)], ids=cases.name)
 def test_layers_without_bias(act: Activation, bias: bool | tuple[bool, ...]) -> None:
