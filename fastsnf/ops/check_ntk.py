@@ -11,7 +11,8 @@ from fastsnf.errors import InputError
 from fastsnf.ops.check import COMPLEX_OF, REAL_DTYPES
 from fastsnf.reference.adjusted import Adjustment, Layout
 
-GRAM_DTYPES = (*REAL_DTYPES, *COMPLEX_OF.values())
+REAL_OF = {dtype: dtype for dtype in REAL_DTYPES} | {pair: dtype for dtype, pair in COMPLEX_OF.items()}
+"""The real type of every type that an operand of an NTK may have."""
 
 
 def check_gram(
@@ -46,14 +47,14 @@ def check_gram(
 
 
 def _check_kind(what: str, tensor: Tensor, first: Tensor) -> None:
-    if tensor.dtype not in GRAM_DTYPES:
+    if tensor.dtype not in REAL_OF:
         raise InputError(
             f"expected the {what} as float32 or float64, or complex of these; got {tensor.dtype}: "
             "convert them with .to(torch.float32)"
         )
-    if tensor.dtype.to_real() != first.dtype.to_real():
+    if REAL_OF[tensor.dtype] != REAL_OF[first.dtype]:
         raise InputError(
-            f"expected the {what} in {first.dtype.to_real()}, as the first inputs; got {tensor.dtype}"
+            f"expected the {what} in {REAL_OF[first.dtype]}, as the first inputs; got {tensor.dtype}"
         )
     if tensor.device != first.device:
         raise InputError(

@@ -12,7 +12,7 @@ from fastsnf.engines import cuda, native
 from fastsnf.errors import InputError
 from fastsnf.ops import ntk_registration as operators
 from fastsnf.ops.check import REAL_DTYPES, check_field
-from fastsnf.ops.check_ntk import check_cotangent, check_gram
+from fastsnf.ops.check_ntk import REAL_OF, check_cotangent, check_gram
 from fastsnf.ops.dispatch import AUTO, PLAIN_OPERATIONS, choose_among, plain_operations_needed
 from fastsnf.ops.exact import full_float32
 from fastsnf.ops.registration import flatten, own_precision
@@ -56,7 +56,7 @@ def ntk_gram(
 
 def gram_answers(inputs: Sequence[Tensor], cotangents: Sequence[Tensor]) -> dict[str, list[str]]:
     """Return for each engine of `ntk_gram`, fastest first, why it cannot take a call."""
-    device, dtype = inputs[0].device, inputs[0].dtype.to_real()
+    device, dtype = inputs[0].device, REAL_OF[inputs[0].dtype]
     shapes = [(int(a.shape[-1]), int(d.shape[-1])) for a, d in zip(inputs, cotangents, strict=True)]
     recorded = torch.is_grad_enabled() and any(t.requires_grad for t in (*inputs, *cotangents))
     plain = ["autograd records, which takes plain operations"] if recorded else []

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from fastsnf import ops, reference
+from fastsnf.engines import native
 from fastsnf.spec import Activation, FieldSpec, Gabor, Sine
 from tests import cases
 from tests.engines.problems import Problem
@@ -17,6 +18,7 @@ from tests.ops.functions import as_leaves, field_of, present, small
 from tests.tolerances import FLOAT32, assert_close
 
 ACTS = pytest.mark.parametrize("act", [Sine(3.0), Gabor(2.0, 1.0)], ids=cases.name)
+SOME_ACTS = pytest.mark.parametrize("act", [Gabor(2.0, 1.0), Sine(3.0)][: cases.count(10)], ids=cases.name)
 TOLERANCE = 10 * FLOAT32
 
 
@@ -88,6 +90,47 @@ def test_mse_in_one_graph(act: Activation) -> None:
         return result.loss, *result.d_weights, *[d for d in result.d_biases if d is not None]
 
     given = case.x, case.target, case.sample_weight, present(case)[1:]
+    compiled = torch.compile(step, fullgraph=True, backend="aot_eager")
+    for found, expected in zip(compiled(*given), step(*given), strict=True):
+        assert_close(found, expected, TOLERANCE)
+
+
+@SOME_ACTS
+def test_the_ntk_in_one_graph(act: Activation) -> None:
+    case, graphs = small(act, torch.float32, 9), []
+
+    def ntk(x: Tensor, params: list[Tensor]) -> Tensor:
+        weights, biases = params[:3], [params[3], None, params[4]]
+        with torch.no_grad():
+            traced = ops.layer_trace(x, weights, biases, spec=case.spec)
+            return ops.ntk_gram(*traced, bias=[True, False, True])
+
+    def backend(graph: torch.fx.GraphModule, _inputs: list[Tensor]) -> torch.fx.GraphModule:
+        graphs.append(graph)
+        return graph
+
+    given = case.x, present(case)[1:]
+    compiled = torch.compile(ntk, fullgraph=True, backend=backend)
+    assert_close(compiled(*given), ntk(*given), TOLERANCE)
+    if not native.missing():
+        assert calls_of_engines(graphs) == {"layer_trace", "ntk_gram"}
+
+
+@SOME_ACTS
+@pytest.mark.parametrize("k", [2, 0])
+def test_an_adjusted_step_in_one_graph(act: Activation, k: int) -> None:
+    case = small(act, torch.float32, 9)
+
+    def step(x: Tensor, slots: Tensor, vectors: Tensor, params: list[Tensor]) -> tuple[Tensor, ...]:
+        weights, biases = params[:3], [params[3], None, params[4]]
+        adjustment = ops.Adjustment(ops.Layout(3, 4, slots), vectors, vectors[0])
+        result = ops.adjusted_mse_value_and_grad(
+            x, case.d_out, weights, biases, spec=case.spec, adjustment=adjustment
+        )
+        return result.loss, result.largest, *result.d_weights
+
+    slots = torch.tensor([0, 1, 2, 3, 4, 5, 6, 8, 9])
+    given = case.x, slots, torch.linspace(-1.0, 1.0, 3 * k).view(3, k), present(case)[1:]
     compiled = torch.compile(step, fullgraph=True, backend="aot_eager")
     for found, expected in zip(compiled(*given), step(*given), strict=True):
         assert_close(found, expected, TOLERANCE)

@@ -181,8 +181,8 @@ def with_fault(given: Operands, fault: str, gen: torch.Generator) -> tuple[Opera
     if fault == "device":
         tensor = tensor.to("meta")
     elif fault == "dtype":
-        wrong = (torch.int64, torch.float16, torch.bfloat16, torch.bool, torch.complex128, torch.float64)
-        tensor = tensor.to(one_of(wrong, gen))
+        wrong = (torch.int64, torch.float16, torch.bfloat16, torch.bool, torch.float64)
+        tensor = tensor.to(torch.complex128) if tensor.is_complex() else tensor.to(one_of(wrong, gen))
     elif fault == "rows":
         tensor = tensor.new_zeros(*tensor.shape[:-2], tensor.shape[-2] + 1, tensor.shape[-1])
     elif fault == "units":
@@ -190,7 +190,7 @@ def with_fault(given: Operands, fault: str, gen: torch.Generator) -> tuple[Opera
     elif fault == "kind":
         tensor = tensor.real if tensor.is_complex() else tensor.to(torch.complex64)
     elif fault == "dimensions":
-        tensor = one_of([tensor[0], tensor.unsqueeze(0), tensor.reshape(-1)], gen)
+        tensor = one_of([tensor.sum(dim=0), tensor.unsqueeze(0), tensor.reshape(-1)], gen)
     elif fault == "bias":
         bias = one_of([bias[1:], [*bias, True], ["yes"] * len(bias)], gen)
     elif fault == "engine":

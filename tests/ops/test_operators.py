@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from fastsnf.ops import registration
+from fastsnf.ops import ntk_registration, registration
 from fastsnf.ops.registration import (
     field_bwd,
     field_bwd_kept,
@@ -21,6 +21,7 @@ from fastsnf.spec import FieldSpec, Gabor, Sine
 from tests import cases
 from tests.engines.problems import Problem, problem
 from tests.ops.engines import FUSED, NATIVE, TRITON
+from tests.ops.grams import operands
 
 SPECS = [FieldSpec.mlp(Sine(2.0), 1), FieldSpec.mlp(Gabor(2.0, 1.0), 1), FieldSpec((Sine(2.0),))]
 """Slow waves: opcheck compares float32 results added up in other orders, and omega amplifies rounding."""
@@ -91,6 +92,28 @@ def test_opcheck_of_the_triton_engine(spec: FieldSpec) -> None:
     case = inputs_of(spec, 9, True, "strided")
     for operator, given in arguments(case, "triton", grad=True).values():
         torch.library.opcheck(operator, given)
+
+
+@NATIVE
+@pytest.mark.parametrize("complex_from", [1, None][: cases.count(10)])
+def test_opcheck_of_the_ntk(complex_from: int | None) -> None:
+    given = operands((2, 5), [(3, 4), (4, 2)], cases.generator(), complex_from=complex_from)
+    laid = [cases.transposed(a) for a in given.inputs], [cases.strided(d) for d in given.cotangents]
+    torch.library.opcheck(ntk_registration.ntk_gram, (*laid, given.bias, "native"))
+
+
+@NATIVE
+@pytest.mark.parametrize("spec", SPECS if cases.count(10) == 10 else SPECS[1:2])
+def test_opcheck_of_traces_and_adjusted_steps(spec: FieldSpec) -> None:
+    case = inputs_of(spec, 9, True, "strided")
+    params, has_bias = flatten(case.weights, case.biases)
+    torch.library.opcheck(
+        ntk_registration.layer_trace, (case.x, params, case.d_out, spec.key, has_bias, "native")
+    )
+    for slots in (torch.arange(9), None)[: cases.count(10)]:
+        given = case.x, case.target, params, torch.eye(3)[:, :2], torch.ones(2), slots, 3, 3
+        end = case.sample_weight, spec.key, has_bias, "native"
+        torch.library.opcheck(ntk_registration.field_adjusted_mse, (*given, *end))
 
 
 @NATIVE
