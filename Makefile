@@ -4,7 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
-CPP := $(wildcard csrc/*.cpp csrc/cpu/*.cpp csrc/cpu/*.h)
+CPP := $(wildcard csrc/*.cpp csrc/cpu/*.cpp csrc/cpu/*.h csrc/cuda/*.cu csrc/cuda/*.cuh csrc/cuda/*.h)
+EMULATOR := $(wildcard tests/engines/cuda/emulator/*.h)
 SOURCES := pyproject.toml setup.py constraints.txt fastsnf/version.py $(CPP)
 TORCH := $(shell grep '^torch==' constraints.txt)
 
@@ -52,7 +53,7 @@ check: $(INSTALLED) ## check formatting, lint and types
 	"$(PY)" -m ruff check .
 	"$(PY)" -m mypy
 	@if test -n "$(CPP)" && test -x "$(VENV)/bin/clang-format"; then \
-	  echo "clang-format --dry-run -Werror csrc"; "$(VENV)/bin/clang-format" --dry-run -Werror $(CPP); fi
+	  echo "clang-format --dry-run -Werror csrc"; "$(VENV)/bin/clang-format" --dry-run -Werror $(CPP) $(EMULATOR); fi
 
 bench: $(INSTALLED) ## measure this machine beside eager PyTorch, tables into benchmarks/results
 	"$(PY)" -m benchmarks all --out "$(RESULTS)"
@@ -65,6 +66,6 @@ gpu-full: ## measure every width, size, activation and precision on it, going on
 	@TRITON_INTERPRET=0 "$(PYTHON)" -m benchmarks.gpu full --out "$(RESULTS)"
 
 clean: ## remove what was built; .venv and runs/ stay
-	rm -rf build dist fastsnf/_native*.so fastsnf/_native_not_built.txt .pytest_cache .mypy_cache .ruff_cache
+	rm -rf build dist fastsnf/_native*.so fastsnf/_cuda*.so fastsnf/_*_not_built.txt .pytest_cache .mypy_cache .ruff_cache
 	rm -f "$(INSTALLED)"
 	find fastsnf benchmarks tests -name __pycache__ -type d -prune -exec rm -rf {} +

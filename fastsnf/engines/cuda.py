@@ -1,7 +1,7 @@
-"""The CUDA engine: kernels of ``csrc/cuda`` behind ``fastsnf._cuda``, on float32 and complex64 tensors of a GPU.
+"""The CUDA engine: kernels of ``csrc/cuda`` behind ``fastsnf._cuda``, on float32 and complex64 of a GPU.
 
-It computes blocks of the empirical NTK and small eigen-decompositions. Tensors are checked by `fastsnf.ops` and
-cross as pointers, sizes and the current stream of their device. Importing builds nothing and needs no GPU.
+It computes blocks of the empirical NTK and small eigen-decompositions. Tensors are checked by `fastsnf.ops`
+and cross as pointers, sizes and the current stream of their device. Importing needs no GPU.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ NOT_BUILT = Path(__file__).parent.parent / "_cuda_not_built.txt"
 
 @functools.cache
 def _load() -> tuple[ModuleType | None, str]:
-    """Return the extension and, where it is missing, why: what the import says and what the build has said."""
+    """Return the extension and, where it is missing, why: the build's note and the import's error."""
     try:
         from fastsnf import _cuda
     except ImportError as error:
@@ -102,8 +102,8 @@ def gram_reasons(device: torch.device, dtype: torch.dtype, shapes: Sequence[tupl
 def gram(inputs: Sequence[Tensor], cotangents: Sequence[Tensor], bias: Sequence[bool]) -> Tensor:
     """Return ``K = sum_l Re[(A_l A_l^H + bias_l) o (D_l D_l^H)]`` [B, n, n], symmetric bit for bit.
 
-    Both products, their elementwise product and the sum over layers stay in registers: nothing is allocated but
-    K, and what it takes to make numbers of a row adjacent where they are not.
+    Both products, their elementwise product and the sum over layers stay on the chip: nothing is allocated
+    but K, and copies of tensors whose rows are not contiguous.
 
     Args:
         inputs: A, [B, n, fan_in] each.
