@@ -126,7 +126,7 @@ class FitConfig:
         return "constant" if self.batch_size == FULL or callable(self.optimizer) else "cosine"
 
     def points_per_step(self, points: int) -> int:
-        """Return the batch size for a signal of so many training points."""
+        """Return the batch size for a signal of so many training points; `iga` has batches of its own."""
         if self.batch_size == FULL:
             return points
         wanted = self.default_batch if self.batch_size is None else int(self.batch_size)

@@ -76,8 +76,14 @@ class Step:
 
 
 def make_step(field: Field, config: FitConfig | None = None) -> Step:
-    """Return the step that `fastsnf.fit` takes, with a new optimizer and without a schedule."""
+    """Return the step that `fastsnf.fit` takes, with a new optimizer and without a schedule.
+
+    Raises:
+        InputError: with ``iga``, whose steps take whole groups of a signal's points.
+    """
     config = config or FitConfig()
+    if config.iga is not None:
+        raise InputError("expected no iga for a step of any points; got iga: take a fastsnf.ntk.Adjuster")
     return Step(field, make_optimizer(config, trainable(field)), config)
 
 

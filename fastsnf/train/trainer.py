@@ -44,6 +44,10 @@ def fit(
     the data stay there, and the host looks at the loss every `fastsnf.train.loop.READ_EVERY` steps, so that a
     row of metrics, a checkpoint or the news of a loss that is not finite may come so many steps late.
 
+    With ``iga`` (`fastsnf.ntk.IGA`) the residuals of each step are adjusted before they become gradients
+    (inductive gradient adjustment); loss and PSNR stay those of the plain MSE, and the state of the
+    adjustment is part of every checkpoint.
+
     Args:
         field: [..., D] -> [..., C]; its weights are where the fit starts, so that a loaded field is a warm
             start. It is moved to the device of the configuration.

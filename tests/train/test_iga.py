@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
+from signal import SIGINT, raise_signal
 from typing import Any
 
 import pytest
@@ -11,13 +12,16 @@ import torch
 
 import fastsnf
 from fastsnf.errors import InputError, RunError
-from fastsnf.ntk import IGA, Groups
+from fastsnf.ntk import IGA, Groups, adjuster
+from fastsnf.ntk.spectrum import SpectrumError
 from fastsnf.signals.image import Image
 from fastsnf.train.config import FitConfig
 from fastsnf.train.grouping import Grouping, make_grouping
+from fastsnf.train.interrupt import Interrupted
 from fastsnf.train.points import Points, split
 from fastsnf.train.result import FitResult
 from fastsnf.train.snapshot import Snapshots
+from fastsnf.train.step import make_step
 from tests.train.samples import holey_samples, same_state, small_field, small_image
 
 FULL: dict[str, Any] = {"batch_size": "full", "lr": 1e-3, "log_every": 5, "preview_every": 0}
@@ -128,15 +132,16 @@ RESUMED = {
 
 
 @pytest.mark.parametrize(("iga", "options"), RESUMED.values(), ids=RESUMED)
-def test_a_resumed_run_is_the_uninterrupted_one(iga, options, tmp_path):
-    class Stop(fastsnf.train.Callback):
+def test_an_interrupted_run_goes_on_to_the_same_bits(iga, options, tmp_path):
+    class Interrupt(fastsnf.train.Callback):
         def on_log(self, row, state):
             if row["step"] == 10:
-                state.stop()
+                raise_signal(SIGINT)
 
     options = {**options, "schedule": "exponential:0.1"}
     whole = fit(iga, **options)
-    fit(iga, run=tmp_path / "run", callbacks=[Stop()], **options)
+    with pytest.raises(Interrupted, match="step 10 is saved"):
+        fit(iga, run=tmp_path / "run", callbacks=[Interrupt()], **options)
     resumed = fit(iga, run=tmp_path / "run", resume=True, **options)
     assert resumed.steps == whole.steps == 20
     assert same_state(whole.field, resumed.field)
@@ -265,6 +270,26 @@ def test_too_many_groups_for_one_step_say_what_their_matrix_takes():
     ):
         grouping(IGA(group="run:1"), image, batch_size="full")
     assert grouping(IGA(group="run:1"), image).sampler.groups == 512
+
+
+def test_an_eigenvalue_problem_that_fails_is_counted_and_the_fit_goes_on(monkeypatch):
+    solve, calls = adjuster.leading, []
+
+    def fails_twice(gram, count, **options):
+        calls.append(count)
+        if len(calls) in (3, 4):
+            raise SpectrumError("no convergence")
+        return solve(gram, count, **options)
+
+    monkeypatch.setattr(adjuster, "leading", fails_twice)
+    result = fit(patches())
+    assert result.iga["failures"] == 2
+    assert result.history[-1]["loss"] < result.history[0]["loss"]
+
+
+def test_a_step_of_any_points_has_no_groups():
+    with pytest.raises(InputError, match=r"fastsnf\.ntk\.Adjuster"):
+        make_step(small_field(), FitConfig(iga=IGA()))
 
 
 def test_a_loss_that_turns_nan_ends_as_it_does_without(tmp_path):
