@@ -1,30 +1,36 @@
-"""Products in full float32 on a GPU, whatever torch is told: eigenvalue ratios span many decades."""
+"""Products in full float32, whatever torch is told: eigenvalue ratios span many decades."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
 
+EXACT = ("ieee", "none")
+
 
 @contextlib.contextmanager
 def full_float32(like: Tensor) -> Iterator[None]:
-    """Keep torch's products on `like`'s GPU from TF32 inside the block; nothing to do on other devices.
+    """Keep torch's products on `like`'s device from TF32 and bfloat16 inside the block.
 
     The setting is the process's: another thread's products are exact meanwhile too. A compiled graph keeps
     the setting that it runs under.
     """
-    if not like.is_cuda or torch.compiler.is_compiling() or not _tf32():
+    setting = _setting(like.device.type)
+    if setting is None or torch.compiler.is_compiling() or (before := setting.fp32_precision) in EXACT:
         yield
         return
-    torch.backends.cuda.matmul.fp32_precision = "ieee"
+    setting.fp32_precision = "ieee"
     try:
         yield
     finally:
-        torch.backends.cuda.matmul.fp32_precision = "tf32"
+        setting.fp32_precision = before
 
 
-def _tf32() -> bool:
-    return str(torch.backends.cuda.matmul.fp32_precision) == "tf32"
+def _setting(device_type: str) -> Any:
+    """Return where torch keeps how matrix products of a type of device treat float32, None if nowhere."""
+    backends: dict[str, Any] = {"cuda": torch.backends.cuda, "cpu": torch.backends.mkldnn}
+    return getattr(backends.get(device_type), "matmul", None)
