@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from fastsnf.ops import Adjustment
+from fastsnf.ops.exact import full_float32
 
 
 def adjusted(residual: Tensor, adjustment: Adjustment) -> Tensor:
@@ -22,7 +23,8 @@ def adjusted(residual: Tensor, adjustment: Adjustment) -> Tensor:
         table = residual.new_zeros(offsets * groups, channels).index_copy_(0, slots, residual)
     r = table.reshape(offsets, groups, channels).transpose(1, 2).reshape(-1, groups)
     v = vectors.to(r.dtype)
-    r = torch.addmm(r, r @ v, (v * coefficients.to(r.dtype)).T, alpha=-1.0)
+    with full_float32(r):
+        r = torch.addmm(r, r @ v, (v * coefficients.to(r.dtype)).T, alpha=-1.0)
     rows = r.reshape(offsets, channels, groups).transpose(1, 2).reshape(-1, channels)
     return rows if slots is None else rows[slots]
 

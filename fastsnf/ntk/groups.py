@@ -29,16 +29,20 @@ class Members(NamedTuple):
         points: [M] int64, their numbers.
         layout: how they lie in groups.
         ids: [n] int64, which groups; None: all, in their order.
+        middle: [n] int64, the offset of each group's middle point; None where that is not known.
     """
 
     points: Tensor
     layout: Layout
     ids: Tensor | None = None
+    middle: Tensor | None = None
 
     def to(self, device: torch.device | str) -> Members:
         """Return the same on a device."""
-        slots, ids = (None if t is None else t.to(device) for t in (self.layout.slots, self.ids))
-        return Members(self.points.to(device), self.layout._replace(slots=slots), ids)
+        slots, ids, middle = (
+            None if t is None else t.to(device) for t in (self.layout.slots, self.ids, self.middle)
+        )
+        return Members(self.points.to(device), self.layout._replace(slots=slots), ids, middle)
 
 
 class Groups:
@@ -156,7 +160,7 @@ class Groups:
         step = max(1, CHUNK_POINTS // self.offsets)
         for first in range(0, self.count, step):
             ids = torch.arange(first, min(first + step, self.count))
-            points, layout, _ = self._members(ids)
+            points, layout = self._members(ids)[:2]
             slots = torch.arange(len(points)) if layout.slots is None else layout.slots
             group = slots % layout.groups
             yield points[torch.argsort(group, stable=True)], torch.bincount(group, minlength=layout.groups)
@@ -220,17 +224,21 @@ class Blocks(Groups):
     def _members(self, ids: Tensor) -> Members:
         offsets = torch.arange(self.offsets, device=ids.device)
         points = torch.zeros(self.offsets, len(ids), dtype=torch.int64, device=ids.device)
+        middle = torch.zeros_like(ids)
         there: Tensor | None = None
         strides = zip(_strides(self.shape), _strides(self.block), _strides(self.blocks), strict=True)
         axes = zip(self.shape, self.block, self.blocks, strides, strict=True)
         for s, b, n_blocks, (stride, within, between) in axes:
-            at = (offsets // within % b)[:, None] + ids // between % n_blocks * b
+            block = ids // between % n_blocks
+            at = (offsets // within % b)[:, None] + block * b
+            middle += torch.clamp(s - block * b, max=b) // 2 * within
             if s % b:
                 there = at < s if there is None else there.logical_and_(at < s)
             points += at.mul_(stride)
         slots = None if there is None or bool(there.all()) else there.reshape(-1).nonzero().squeeze(1)
         flat = points.reshape(-1)
-        return Members(flat if slots is None else flat[slots], Layout(len(ids), self.offsets, slots))
+        layout = Layout(len(ids), self.offsets, slots)
+        return Members(flat if slots is None else flat[slots], layout, middle=middle)
 
 
 class Listed(Groups):
@@ -271,7 +279,8 @@ class Listed(Groups):
         slots, order = torch.sort(offset * n + group)
         points = self._order[(self._starts[ids][group] + offset)[order]].to(torch.int64)
         full = len(slots) == n * self.offsets
-        return Members(points, Layout(n, self.offsets, None if full else slots)).to(device)
+        layout = Layout(n, self.offsets, None if full else slots)
+        return Members(points, layout, middle=sizes // 2).to(device)
 
 
 def make_groups(group: object, shape: Sequence[int]) -> Groups:

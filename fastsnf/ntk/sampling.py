@@ -38,7 +38,6 @@ class SamplePoints:
         self.sample, self._seed = sample, seed
         self._kept = torch.full((count,), _NONE, device=device) if sample in KEPT else None
         self._once: Tensor | None = None
-        self._centers: tuple[Members, Tensor] | None = None
 
     def rows(
         self,
@@ -118,11 +117,15 @@ class SamplePoints:
         return rows
 
     def _center(self, members: Members, w: Tensor | None) -> Tensor:
-        if w is not None or members.ids is not None:
+        if members.middle is None:
             return ranked_rows(members, w)
-        if self._centers is None or self._centers[0] is not members:
-            self._centers = members, ranked_rows(members)
-        return self._centers[1]
+        rows = rows_at(members.middle, members.layout)
+        if w is None:
+            return rows
+        usable = w[rows] != 0
+        if usable.device.type == "cpu" and bool(usable.all()):
+            return rows
+        return torch.where(usable, rows, ranked_rows(members, w))
 
 
 def rows_at(offsets: Tensor, layout: Layout) -> Tensor:

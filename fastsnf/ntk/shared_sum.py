@@ -21,6 +21,7 @@ from fastsnf.nn import Field
 from fastsnf.nn.plain import is_plain
 from fastsnf.ntk.groups import Members
 from fastsnf.ntk.size import check_fits
+from fastsnf.ops.exact import full_float32
 
 CHUNK_POINTS = 1 << 14
 """Points traced at once."""
@@ -59,9 +60,8 @@ def shared_sum_gram(
         times = times * (layout.slots[rows] == slots)
     if w is not None:
         times = times * (w[rows] != 0)
-    if is_plain(field):
-        return _by_layers(field, x, rows, times)
-    return _by_autograd(field, x, rows, times)
+    with full_float32(x):
+        return (_by_layers if is_plain(field) else _by_autograd)(field, x, rows, times)
 
 
 def _by_layers(field: Field, x: Tensor, rows: Tensor, times: Tensor) -> Tensor:
@@ -71,28 +71,28 @@ def _by_layers(field: Field, x: Tensor, rows: Tensor, times: Tensor) -> Tensor:
     channels = weights[-1].shape[0]
     step = max(1, CHUNK_POINTS // rows.shape[1])
     for layers in _turns([len(rows) * w.numel() for w in weights]):
-        d_weights: dict[int, list[Tensor]] = {layer: [] for layer in layers}
+        jacobians: dict[int, list[Tensor]] = {layer: [] for layer in layers}
         for chunk, often in zip(rows.split(step), times.split(step), strict=True):
             points = x[chunk.reshape(-1)]
             d_out = (often.reshape(-1, 1) * channels**-0.5).expand(-1, channels)
             traced = ops.layer_trace(points, weights, biases, spec=field.spec, d_out=d_out)
             for layer in layers:
-                a, d = (t[layer].reshape(*chunk.shape, -1) for t in traced)
-                if weights[layer].requires_grad:
-                    d_weights[layer].append((d.mT @ a).flatten(start_dim=1))
-                bias = biases[layer]
-                if bias is not None and bias.requires_grad:
-                    d_bias = d.sum(dim=1)
-                    gram_rows = d_weights[layer]
-                    if weights[layer].requires_grad:
-                        gram_rows[-1] = torch.cat([gram_rows[-1], d_bias], dim=1)
-                    else:
-                        gram_rows.append(d_bias)
+                a, d = (tensors[layer].reshape(*chunk.shape, -1) for tensors in traced)
+                jacobians[layer].append(_sums(a, d, weights[layer], biases[layer]))
         for layer in layers:
-            if d_weights[layer]:
-                jacobian = torch.cat(d_weights.pop(layer))
-                gram += (jacobian @ jacobian.mH).real
+            jacobian = torch.cat(jacobians.pop(layer))
+            gram += (jacobian @ jacobian.mH).real
     return gram
+
+
+def _sums(a: Tensor, d: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Return a layer's summed gradients [g, P], of what is trainable, from A and D [g, U, fan]."""
+    parts = [a.new_zeros(len(a), 0)]
+    if weight.requires_grad:
+        parts.append((d.mT @ a).flatten(start_dim=1))
+    if bias is not None and bias.requires_grad:
+        parts.append(d.sum(dim=1))
+    return torch.cat(parts, dim=1)
 
 
 def _by_autograd(field: Field, x: Tensor, rows: Tensor, times: Tensor) -> Tensor:

@@ -81,11 +81,17 @@ def matrix(gram: Tensor, iga: IGA, target: int) -> Tensor:
     return s
 
 
-def center(place: dict[int, int], w: Tensor) -> int:
-    """Return the point in the middle of a group."""
+def center(place: dict[int, int], shape: tuple[int, ...], w: Tensor) -> int:
+    """Return the point in the middle of a group, along each axis of an image."""
     points = [place[offset] for offset in sorted(place)]
-    points = [point for point in points if w[point] != 0] or points
-    return points[len(points) // 2]
+    chosen = points[len(points) // 2]
+    if len(shape) == 2:
+        rows, columns = sorted({p // shape[1] for p in points}), sorted({p % shape[1] for p in points})
+        chosen = rows[len(rows) // 2] * shape[1] + columns[len(columns) // 2]
+    if w[chosen] == 0:
+        points = [point for point in points if w[point] != 0] or points
+        chosen = points[len(points) // 2]
+    return chosen
 
 
 def largest(place: dict[int, int], residual: Tensor, w: Tensor) -> int:
@@ -125,7 +131,7 @@ def update(
     out = outputs(field, x)
     residual = torch.sqrt(w)[:, None] * (out.detach() - y)
     if iga.sample == "center":
-        chosen = [center(place, w) for place in places]
+        chosen = [center(place, groups.shape, w) for place in places]
     elif iga.sample in ("argmax", "argmax_shared_sum"):
         chosen = [largest(place, residual, w) for place in places]
     assert chosen is not None

@@ -30,10 +30,24 @@ def rows_of(members: Members) -> list[list[int]]:
     return rows
 
 
-def middle(rows: list[int], w: Tensor | None = None) -> int:
-    """Return the row in the middle of those of weight above 0, of all where there is none."""
-    counted = [row for row in rows if w is None or w[row] != 0] or rows
-    return counted[len(counted) // 2]
+def middles(groups: Groups, members: Members, w: Tensor | None = None) -> list[int]:
+    """Return the row in the middle of each group: of a block along each axis, of a list of points in it.
+
+    Where that point has weight 0, the one in the middle of the others; of all where none has a weight.
+    """
+    found = []
+    for rows in rows_of(members):
+        points = [int(members.points[row]) for row in rows]
+        chosen = rows[len(rows) // 2]
+        if len(groups.shape) == 2:
+            width = groups.shape[1]
+            ys, xs = sorted({p // width for p in points}), sorted({p % width for p in points})
+            chosen = rows[points.index(ys[len(ys) // 2] * width + xs[len(xs) // 2])]
+        if w is not None and w[chosen] == 0:
+            counted = [row for row in rows if w[row] != 0] or rows
+            chosen = counted[len(counted) // 2]
+        found.append(chosen)
+    return found
 
 
 def some_weights(members: Members) -> Tensor:
@@ -47,11 +61,13 @@ def some_weights(members: Members) -> Tensor:
 def test_center_is_the_middle_of_the_points_there(groups: Groups) -> None:
     members = groups.members()
     points = SamplePoints("center", seed=0, count=groups.count)
-    assert points.rows(members, 0).tolist() == [middle(rows) for rows in rows_of(members)]
+    assert points.rows(members, 0).tolist() == middles(groups, members)
     w = some_weights(members)
-    assert points.rows(members, 0, w).tolist() == [middle(rows, w) for rows in rows_of(members)]
+    assert points.rows(members, 0, w).tolist() == middles(groups, members, w)
     some = groups.members(torch.tensor([2, 0]))
-    assert points.rows(some, 0).tolist() == [middle(rows) for rows in rows_of(some)]
+    assert points.rows(some, 0).tolist() == middles(groups, some)
+    unknown = members._replace(middle=None)
+    assert points.rows(unknown, 0).tolist() == [rows[len(rows) // 2] for rows in rows_of(members)]
 
 
 @EVERY
@@ -111,15 +127,14 @@ def test_random_once_stays(groups: Groups) -> None:
 def test_lagged_is_the_largest_of_the_pass_before(groups: Groups) -> None:
     members = groups.members()
     points = SamplePoints("argmax_lagged", seed=0, count=groups.count)
-    centers = [middle(rows) for rows in rows_of(members)]
-    assert points.rows(members, 0).tolist() == centers
+    assert points.rows(members, 0).tolist() == middles(groups, members)
     largest = largest_rows(torch.randn(len(members.points), 2), members.layout)
     points.observe(members, largest)
     assert torch.equal(points.rows(members, 1), largest)
     w = torch.ones(len(members.points))
     w[largest[0]] = 0.0
     found = points.rows(members, 1, w)
-    assert found[0] == middle(rows_of(members)[0], w)
+    assert found[0] == middles(groups, members, w)[0]
     assert torch.equal(found[1:], largest[1:])
 
 
@@ -131,7 +146,7 @@ def test_lagged_in_batches_of_groups(groups: Groups) -> None:
     points.observe(some, largest)
     seen = dict(zip([2, 0], some.points[largest].tolist(), strict=True))
     found = others.points[points.rows(others, 1)].tolist()
-    assert found == [others.points[middle(rows_of(others)[0])], seen[2]]
+    assert found == [others.points[middles(groups, others)[0]], seen[2]]
     everything = groups.members()
     found = everything.points[points.rows(everything, 1)].tolist()
     assert [found[0], found[2]] == [seen[0], seen[2]]
