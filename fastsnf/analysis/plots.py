@@ -13,6 +13,7 @@ from fastsnf.signals.atomic import atomic_write
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 LOSS, PSNR = "tab:gray", "tab:blue"
 DPI = 150
@@ -54,24 +55,43 @@ def curve(rows: Sequence[Mapping[str, Any]], path: Path | str, *, title: str = "
         InputError: when matplotlib is not installed, naming the extra, or the folder cannot be written.
         RunError: when the disk is full or fails; an earlier picture stays.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise InputError(
-            "expected matplotlib, to draw curve.png; it is not installed: pip install 'fastsnf[report]'"
-        ) from None
-
-    figure = Figure(figsize=(9.0, 3.6), layout="constrained")
-    FigureCanvasAgg(figure)  # no pyplot: no global state, no display, safe in a thread
+    target = Path(path)
+    figure = new_figure((9.0, 3.6), target.name)
     left, right = figure.subplots(1, 2)
     _panel(left, rows, "step")
     _panel(right, rows, "seconds")
     if title:
         figure.suptitle(title, fontsize=10)
-    target = Path(path)
-    with atomic_write(target) as file:
-        figure.savefig(file, dpi=DPI, format=target.suffix.lstrip(".") or "png")
+    save_figure(figure, target)
+
+
+def new_figure(size: tuple[float, float], name: str) -> Figure:
+    """Return an empty figure of `size` inches for the picture called `name`.
+
+    Raises:
+        InputError: when matplotlib is not installed, naming the extra.
+    """
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise InputError(
+            f"expected matplotlib, to draw {name}; it is not installed: pip install 'fastsnf[report]'"
+        ) from None
+    figure = Figure(figsize=size, layout="constrained")
+    FigureCanvasAgg(figure)  # no pyplot: no global state, no display, safe in a thread
+    return figure
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure as `path`, in one move; its suffix names the format.
+
+    Raises:
+        InputError: when the folder cannot be written.
+        RunError: when the disk is full or fails; an earlier picture stays.
+    """
+    with atomic_write(path) as file:
+        figure.savefig(file, dpi=DPI, format=path.suffix.lstrip(".") or "png")
 
 
 def _panel(axes: Axes, rows: Sequence[Mapping[str, Any]], over: str) -> None:

@@ -1,0 +1,173 @@
+"""One fit of a picture as IGA's Sec. 6.1 has it, plain or adjusted."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import statistics
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from fastsnf.errors import InputError
+from fastsnf.nn import SNF, Field
+from fastsnf.ntk.config import IGA
+from fastsnf.signals import Image
+from fastsnf.spec import Activation, ReLU, Sine
+from fastsnf.studies.iga.heads import widen_head_
+from fastsnf.studies.perceptual import lpips_alex
+from fastsnf.train import FitConfig, FitResult, fit
+from fastsnf.train.metrics import ssim
+
+ROWS = 500
+"""Rows of metrics of a fit; the best PSNR is the best of them."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """An architecture with the released code's settings.
+
+    Attributes:
+        title: the paper's name. activation, init: of the layers.
+        lr, iga_lr: learning rates of plain training and of IGA. end: lambda_0 .. lambda_(end - 1) become
+            lambda_end; so does the code, though Eq. 5 counts one fewer.
+        missing: why it cannot be built.
+    """
+
+    title: str
+    activation: Activation
+    init: str
+    lr: float
+    iga_lr: float
+    end: int
+    missing: str | None = None
+
+
+MODELS = {
+    "siren": Model("SIREN", Sine(30.0), "siren", lr=1e-3, iga_lr=1e-3, end=20),
+    "relu": Model("ReLU", ReLU(), "default", lr=1e-3, iga_lr=5e-3, end=25),
+    "pe": Model(
+        "PE",
+        ReLU(),
+        "default",
+        lr=1e-3,
+        iga_lr=5e-3,
+        end=20,
+        missing="not run: this version of fastsnf has no positional encoding yet",
+    ),
+}
+
+
+def field_of(facts: Mapping[str, Any]) -> Field:
+    """Return the field of a row, in its initial state: the same for every training of a seed."""
+    model = MODELS[facts["model"]]
+    field = SNF(
+        2,
+        3,
+        facts["hidden_features"],
+        facts["hidden_layers"],
+        activation=model.activation,
+        init=model.init,
+        generator=torch.Generator().manual_seed(facts["seed"]),
+    )
+    return widen_head_(field, facts["seed"]) if model.activation == ReLU() else field
+
+
+def schedule_of(steps: int, drop_at: int) -> str:
+    """Return the schedule: a tenth of the rate from step `drop_at` on."""
+    return f"once:{drop_at}:0.1" if steps > drop_at else "constant"
+
+
+def config_of(facts: Mapping[str, Any]) -> FitConfig:
+    """Return the settings of a row's fit."""
+    steps, group = facts["steps"], facts["group"]
+    iga = None
+    if group is not None:
+        iga = IGA(
+            group=f"patch:{group}", end=facts["end"], form="adam", sample=facts["sample"],
+            refresh=facts["refresh"], seed=facts["seed"],
+        )  # fmt: skip
+    return FitConfig(
+        steps=steps,
+        lr=facts["lr"],
+        schedule=facts["schedule"],
+        batch_size="full",
+        seed=facts["seed"],
+        device=facts["device"],
+        log_every=max(1, steps // ROWS),
+        preview_every=0,
+        iga=iga,
+    )
+
+
+def fit_picture(facts: Mapping[str, Any], path: Path, folder: Path) -> dict[str, Any]:
+    """Fit the picture at `path` as `facts` say and return the result of the row.
+
+    The run is in `folder`, under a name made of `facts`: an interrupted one goes on from its checkpoint.
+
+    Raises:
+        InputError, RunError, fastsnf.train.Interrupted: as `fastsnf.fit`.
+    """
+    image = Image.open(path, mode="rgb", size=facts["size"])
+    run = folder / "runs" / run_name(facts)
+    config = config_of(facts)
+    result = _fit(facts, image, config, run)
+    psnrs = [row["psnr"] for row in result.history if row["psnr"] is not None]
+    return {
+        "psnr": result.psnr,
+        "psnr_best": max([*psnrs, result.psnr]),
+        **similarities(result, image),
+        "seconds_step": seconds_a_step(result),
+        "failures": (result.iga or {}).get("failures", 0),
+        "engine": result.engine,
+        "precision": result.precision,
+        "run": str(run),
+        "steps": [row["step"] for row in result.history],
+        "psnrs": [row["psnr"] for row in result.history],
+    }
+
+
+def _fit(facts: Mapping[str, Any], image: Image, config: FitConfig, run: Path) -> FitResult:
+    """Fit in the folder `run`, from its checkpoint where there is one of this very fit."""
+    if run.exists():
+        try:
+            return fit(field_of(facts), image, config, run=run, resume=True)
+        except InputError:  # of another engine or version, say: only a whole fit is one row
+            shutil.rmtree(run)
+    return fit(field_of(facts), image, config, run=run)
+
+
+def run_name(facts: Mapping[str, Any]) -> str:
+    """Return the name of a row's run folder."""
+    digest = hashlib.sha256(json.dumps(dict(facts), sort_keys=True).encode()).hexdigest()[:8]
+    kind = "plain" if facts["group"] is None else f"iga{facts['group']}-{facts['sample']}"
+    return f"{facts['picture']}-{facts['model']}-{kind}-{facts['seed']}-{digest}"
+
+
+def similarities(result: FitResult, image: Image) -> dict[str, float | None]:
+    """Return SSIM and LPIPS of the final weights' picture, as 8 bits; None where a package is missing."""
+    drawn, target = image.to_array(result.values), image.to_array()
+    try:
+        similarity: float | None = ssim(drawn / 255.0, target / 255.0)
+    except InputError:
+        similarity = None
+    return {"ssim": similarity, "lpips": lpips_alex(drawn, target)}
+
+
+def seconds_a_step(result: FitResult) -> float:
+    """Return the median seconds from one step to the next, so that a pause of the machine counts for nothing.
+
+    Metrics and checkpoints are in the gaps between rows of the history only when they fall there.
+    """
+    rows = result.history
+    gaps = [
+        (after["seconds"] - before["seconds"]) / (after["step"] - before["step"])
+        for before, after in pairwise(rows)
+        if after["step"] > before["step"]
+    ]
+    return statistics.median(gaps) if len(gaps) > 2 else result.seconds_steps / result.steps

@@ -1,0 +1,162 @@
+"""What IGA's experiments on pictures share: their rows, and means over pictures and seeds."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+from fastsnf.studies.iga.config import PictureSettings
+from fastsnf.studies.iga.fits import MODELS, fit_picture, schedule_of
+from fastsnf.studies.iga.kodak import NO_DATA, Picture, pictures
+from fastsnf.studies.perceptual import why_no_lpips
+from fastsnf.studies.study import Outcome, Row, Study, finished
+from fastsnf.train.placement import resolve_device
+
+P = TypeVar("P", bound=PictureSettings)
+
+
+class Variant(NamedTuple):
+    """A way to train: the side of a group in pixels and its sample point, None for plain gradients."""
+
+    group: int | None = None
+    sample: str | None = None
+
+
+PLAIN = Variant()
+
+
+class PictureStudy(Study[P]):
+    """Fits of pictures: every picture, architecture, variant and seed is a row."""
+
+    def __init__(self, settings: P, folder: Path) -> None:
+        super().__init__(settings, folder)
+        self.pictures: list[Picture] = pictures(settings.data, settings.images, settings.size)
+
+    @abstractmethod
+    def variants(self) -> list[Variant]:
+        """Return the ways to train, the plain one first."""
+
+    def rows(self) -> list[Row]:
+        """Return the rows, picture by picture, so that the first tables are whole early."""
+        s = self.settings
+        shared = {
+            "size": s.size,
+            "steps": s.steps,
+            "schedule": schedule_of(s.steps, s.drop_at),
+            "hidden_features": s.hidden_features,
+            "hidden_layers": s.hidden_layers,
+            "device": str(resolve_device(s.device)),
+        }
+        rows = []
+        for picture in self.pictures:
+            for name in s.models:
+                model = MODELS[name]
+                for variant in self.variants():
+                    for seed in range(s.seeds):
+                        plain = variant == PLAIN
+                        facts = {
+                            "picture": picture.name,
+                            "digest": picture.digest,
+                            "model": name,
+                            **variant._asdict(),
+                            "end": None if variant.group is None else _end(picture, variant.group, model.end),
+                            "refresh": None if plain else s.refresh,
+                            "lr": model.lr if plain or s.same_lr else model.iga_lr,
+                            "seed": seed,
+                            **shared,
+                        }
+                        missing = model.missing or (NO_DATA if picture.path is None else None)
+                        rows.append(Row(facts, label_of(picture.name, name, variant, seed), missing))
+        return rows
+
+    def train(self, row: Row) -> dict[str, Any]:
+        """Fit the picture of a row."""
+        path = next(picture.path for picture in self.pictures if picture.name == row.facts["picture"])
+        assert path is not None, "a row without data does not run"
+        return fit_picture(row.facts, path, self.folder)
+
+    def notes(self, outcomes: Sequence[Outcome]) -> list[str]:
+        """Return what a reader of the tables must know."""
+        s = self.settings
+        notes = [
+            f"PSNR: final weights, unclipped, values in [0, 1], after {s.steps:,} steps (the paper: 10,000, "
+            "and the best of them).",
+            "Learning rates: "
+            + ", ".join(
+                f"{MODELS[m].title} {MODELS[m].lr:g}, IGA {MODELS[m].lr if s.same_lr else MODELS[m].iga_lr:g}"
+                for m in s.models
+            )
+            + ".",
+        ]
+        if s.size is not None:
+            notes.append(f"The pictures are resized to {s.size}: no figure of the paper is for that size.")
+        fewer = sorted({row.facts["end"] for row in self._clamped()})
+        if fewer:
+            ends = ", ".join(map(str, fewer))
+            notes.append(f"Where there are fewer groups than eigenvalues wanted, end is the last: {ends}.")
+        failures = sum(outcome.result["failures"] for outcome in finished(outcomes) if outcome.result)
+        if failures:
+            notes.append(f"{failures} eigen-solves failed; their steps were plain.")
+        return notes
+
+    def _clamped(self) -> list[Row]:
+        rows = [row for row in self.rows() if row.facts["end"] is not None and row.missing is None]
+        return [row for row in rows if row.facts["end"] < MODELS[row.facts["model"]].end]
+
+    def empty_columns(self, outcomes: Sequence[Outcome]) -> list[str]:
+        """Return why SSIM or LPIPS columns are empty where they are."""
+        results = [outcome.result for outcome in finished(outcomes) if outcome.result is not None]
+        notes = []
+        if any(result["ssim"] is None for result in results):
+            notes.append("SSIM is empty: scikit-image was not installed: pip install 'fastsnf[report]'.")
+        if any(result["lpips"] is None for result in results) or not results:
+            notes.append(f"LPIPS is empty: {why_no_lpips() or 'it was not there when the rows ran'}.")
+        return notes
+
+
+def _end(picture: Picture, group: int, end: int) -> int:
+    """Return the model's `end`, or the last eigenvalue of few groups: 24 of 128 x 128 have no 25th."""
+    return min(end, picture.groups(group) - 1)
+
+
+def label_of(picture: str, model: str, variant: Variant, seed: int) -> str:
+    """Return a row's name for people."""
+    if variant == PLAIN:
+        return f"{picture} {MODELS[model].title} plain, seed {seed}"
+    return (
+        f"{picture} {MODELS[model].title}+IGA {variant.group}x{variant.group} {variant.sample}, seed {seed}"
+    )
+
+
+def values(outcomes: Sequence[Outcome], key: str, **facts: Any) -> list[float]:
+    """Return a figure of all finished rows with the given facts that have it."""
+    found = [outcome.result for outcome in finished(outcomes, **facts) if outcome.result is not None]
+    return [float(result[key]) for result in found if result[key] is not None]
+
+
+def mean(numbers: Sequence[float | None]) -> float | None:
+    """Return the mean, None for no numbers or where one is missing."""
+    there = [number for number in numbers if number is not None]
+    return sum(there) / len(there) if there and len(there) == len(numbers) else None
+
+
+def gains(outcomes: Sequence[Outcome], model: str, variant: Variant, key: str = "psnr") -> list[float]:
+    """Return the gain of a variant over plain training, for each picture and seed that has both."""
+    found = []
+    for plain in finished(outcomes, model=model, **PLAIN._asdict()):
+        same = {name: plain.row.facts[name] for name in ("picture", "seed")}
+        for other in finished(outcomes, model=model, **variant._asdict(), **same):
+            assert plain.result is not None
+            assert other.result is not None
+            found.append(float(other.result[key]) - float(plain.result[key]))
+    return found
+
+
+def time_ratio(outcomes: Sequence[Outcome], model: str | None, variant: Variant) -> float | None:
+    """Return the time of a variant's step over that of a plain one, mean over the pictures that have both."""
+    of_model = {} if model is None else {"model": model}
+    plain = mean(values(outcomes, "seconds_step", **of_model, **PLAIN._asdict()))
+    other = mean(values(outcomes, "seconds_step", **of_model, **variant._asdict()))
+    return None if plain is None or other is None else other / plain
