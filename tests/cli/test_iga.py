@@ -14,6 +14,7 @@ from PIL import Image
 from fastsnf.cli.fit import adjustment_lines
 from fastsnf.cli.fit_options import FitOptions
 from fastsnf.cli.run_folder import arguments
+from fastsnf.ntk import IGA
 
 SMALL = ("--steps", 3, "--hidden-features", 8, "--hidden-layers", 1, "--out", "run")
 
@@ -94,6 +95,8 @@ def test_defaults_are_those_of_the_settings(command, photo):
     shown = " ".join(command("fit", "--help").out.replace("│", " ").split())
     for option in ("group", "start", "end", "target", "form", "sample", "refresh"):
         assert f"--iga-{option}" in shown
+    for default in (IGA.start, IGA.end, IGA.sample, IGA.refresh, f"{IGA.form}, by the optimizer"):
+        assert f"(default: {default})" in shown
 
 
 def test_mini_batches_and_gradient_descent(command, photo):
