@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeGuard
+
 from torch import nn
 
 from fastsnf.nn.field import FIELDS, Field
@@ -30,6 +32,6 @@ def has_gradient_hooks(module: nn.Module) -> bool:
     return any(p._backward_hooks or p._post_accumulate_grad_hooks for p in module.parameters())
 
 
-def is_plain(module: nn.Module) -> bool:
+def is_plain(module: nn.Module) -> TypeGuard[Field]:
     """Return whether one op may fill in the gradients: only layers, and nothing else sees those gradients."""
     return only_layers(module) and not has_gradient_hooks(module)

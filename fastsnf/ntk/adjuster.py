@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from fastsnf import ops
 from fastsnf.errors import InputError
@@ -93,7 +93,7 @@ class Adjuster:
 
     def value_and_grad(
         self,
-        field: Field,
+        field: nn.Module,
         x: Tensor,
         y: Tensor,
         w: Tensor | None = None,
@@ -106,7 +106,7 @@ class Adjuster:
         A plain field takes one pass over the points, any other goes through autograd.
 
         Args:
-            field: what is trained; the gradients it holds are replaced.
+            field: what is trained, a field or another module; the gradients it holds are replaced.
             x, y: arranged points [M, D] and values [M, C].
             w: weights [M], 0 or more; None for ones.
             members: how the points lie, from `members`; None for those of `ids`.
@@ -127,7 +127,7 @@ class Adjuster:
 
     def loss(
         self,
-        field: Field,
+        field: nn.Module,
         x: Tensor,
         y: Tensor,
         w: Tensor | None = None,
@@ -142,7 +142,9 @@ class Adjuster:
         return self._loss(field, x, y, w, self._checked(x, members, ids))
 
     def transform(self, residual: Tensor, gram: Tensor, *, members: Members | None = None) -> Tensor:
-        """Return S r, detached, for a pipeline of one's own (the rays of a NeRF). Every call is a step.
+        """Return S r, detached, for a pipeline of one's own (the rays of a NeRF).
+
+        Every call is a step and solves its eigenvalue problem: `refresh` is the caller's.
 
         Args:
             residual: r [M, C], arranged: offset by offset, all groups of each.
@@ -249,7 +251,7 @@ class Adjuster:
         self._side.mark()  # before the forward pass, beside which the eigenpairs are found
         return lambda residual: self._adjustment(field, x, w, members, residual)
 
-    def _loss(self, field: Field, x: Tensor, y: Tensor, w: Tensor | None, members: Members) -> Tensor:
+    def _loss(self, field: nn.Module, x: Tensor, y: Tensor, w: Tensor | None, members: Members) -> Tensor:
         if self._is_plain_step(members):
             return weighted_mse(_values(field, x), y, w)
         self._side.mark()
@@ -270,7 +272,7 @@ class Adjuster:
         return plain
 
     def _adjustment(
-        self, field: Field, x: Tensor, w: Tensor | None, members: Members, residual: Tensor | None = None
+        self, field: nn.Module, x: Tensor, w: Tensor | None, members: Members, residual: Tensor | None = None
     ) -> ops.Adjustment:
         """Return S at the current weights, and count the step."""
         step, self.step = self.step, self.step + 1
@@ -336,7 +338,7 @@ class Adjuster:
             )
 
 
-def _values(field: Field, x: Tensor) -> Tensor:
+def _values(field: nn.Module, x: Tensor) -> Tensor:
     """Return the outputs [M, C] of a field, also where it returns coordinates beside them."""
     out = field(x)
     return out[0] if isinstance(out, tuple) else out

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from fastsnf import ops
 from fastsnf.nn import Field
@@ -31,7 +31,7 @@ MOST_NUMBERS = 1 << 28
 
 
 def shared_sum_gram(
-    field: Field, x: Tensor, members: Members, offsets: Tensor, w: Tensor | None = None
+    field: nn.Module, x: Tensor, members: Members, offsets: Tensor, w: Tensor | None = None
 ) -> Tensor:
     """Return K [n, n] of the trainable parameters.
 
@@ -61,7 +61,9 @@ def shared_sum_gram(
     if w is not None:
         times = times * (w[rows] != 0)
     with full_float32(x):
-        return (_by_layers if is_plain(field) else _by_autograd)(field, x, rows, times)
+        if is_plain(field):
+            return _by_layers(field, x, rows, times)
+        return _by_autograd(field, x, rows, times)
 
 
 def _by_layers(field: Field, x: Tensor, rows: Tensor, times: Tensor) -> Tensor:
@@ -95,7 +97,7 @@ def _sums(a: Tensor, d: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return torch.cat(parts, dim=1)
 
 
-def _by_autograd(field: Field, x: Tensor, rows: Tensor, times: Tensor) -> Tensor:
+def _by_autograd(field: nn.Module, x: Tensor, rows: Tensor, times: Tensor) -> Tensor:
     """Return K of any field, one group's gradient after another."""
     parameters = [p for p in field.parameters() if p.requires_grad]
     jacobian = []

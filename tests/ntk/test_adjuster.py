@@ -21,6 +21,7 @@ from fastsnf.ntk.groups import Groups, make_groups
 from fastsnf.ntk.sampling import SamplePoints
 from fastsnf.ntk.spectrum import Eigenpairs, SpectrumError, leading
 from tests.ntk import adjusted_by_loops
+from tests.tolerances import FLOAT64
 
 UPDATE = 1e-5
 """Of a gradient's largest entry: a float32 step against float64, S from a decomposition of each one's K."""
@@ -85,10 +86,12 @@ def judged(
     optimizer: str = "adam",
     weighted: bool = False,
     steps: int = 3,
+    tolerance: float = UPDATE,
 ) -> Adjuster:
     """Take steps of plain descent and assert that each one's update is that of the loops."""
     rows = Rows(monkeypatch)
-    x, y = problem(groups, field.out_features)
+    dtype = next(field.parameters()).dtype.to_real()
+    x, y = (tensor.to(dtype) for tensor in problem(groups, field.out_features))
     w = None
     if weighted:
         w = torch.rand(groups.size) * (torch.rand(groups.size) < 0.7)
@@ -119,7 +122,7 @@ def judged(
         assert chosen == wanted.chosen, step
         torch.testing.assert_close(loss.double(), wanted.loss, rtol=1e-5, atol=0.0)
         found = [p.grad for p in field.parameters() if p.requires_grad]
-        assert_near(found, wanted.grads)
+        assert_near(found, wanted.grads, tolerance)
         with torch.no_grad():
             for parameter in field.parameters():
                 if parameter.grad is not None:
@@ -236,6 +239,29 @@ def test_fields_that_are_more_than_layers(
     monkeypatch: pytest.MonkeyPatch, make: Callable[[], Field], sample: str
 ) -> None:
     judged(monkeypatch, make(), GROUPS["ragged"], IGA(end=2, sample=sample), steps=2)
+
+
+class Waves(nn.Module):
+    """A network that is no field."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.out_features = 2
+        self.first, self.last = nn.Linear(2, 12), nn.Linear(12, 2)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return self.last(torch.sin(5.0 * self.first(x))), x
+
+
+@pytest.mark.parametrize("sample", SAMPLES)
+def test_a_network_of_ones_own(monkeypatch: pytest.MonkeyPatch, sample: str) -> None:
+    judged(monkeypatch, Waves(), GROUPS["ragged"], IGA(end=2, sample=sample), steps=2)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("sample", SAMPLES)
+def test_float64(monkeypatch: pytest.MonkeyPatch, sample: str) -> None:
+    field = make_field(dtype=torch.float64)
+    judged(monkeypatch, field, GROUPS["ragged"], IGA(end=3, sample=sample), tolerance=FLOAT64)
 
 
 @pytest.mark.parametrize("make", [make_field, hooked, lambda: make_field("gabor")])
