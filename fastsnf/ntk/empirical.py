@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from fastsnf import ops
 from fastsnf.errors import EngineError, unknown
 from fastsnf.nn import Field
-from fastsnf.nn.plain import only_layers
 from fastsnf.ntk.jacobian import Network, combinations_of, jacobian_gram
 from fastsnf.ntk.module import check_points, underlying
 from fastsnf.ntk.size import OUTPUTS, check_fits
@@ -51,10 +50,10 @@ def empirical_ntk(field: nn.Module, x: Tensor, *, outputs: str = "sum", engine: 
         raise unknown("outputs", outputs, OUTPUTS)
     if engine not in ENGINES:
         raise unknown("the engine", engine, ENGINES)
-    module = underlying(field)
+    module, plain = underlying(field)
     x = check_points(module, x, dimensions=(2, 3))
     with torch.no_grad(), own_precision(x), full_float32(x):
-        if only_layers(module):
+        if plain:
             return _by_trace(cast(Field, module), x, outputs, engine)
         if engine not in (ops.AUTO, "reference"):
             raise EngineError(
@@ -68,7 +67,7 @@ def _by_trace(field: Field, x: Tensor, outputs: str, engine: str) -> Tensor:
     """Return K of a plain field at x [..., N, D]."""
     *batch, points, _ = x.shape
     channels = field.out_features
-    check_fits(field, points, outputs=outputs, batch=batch[0] if batch else 1)
+    check_fits(field, points, outputs=outputs, batch=batch[0] if batch else 1, plain=True)
     tracer = ops.AUTO if engine == "cuda" else engine  # it computes matrices only
     if outputs == "sum":
         inputs, cotangents, bias = traced(field, x, engine=tracer)
@@ -98,11 +97,19 @@ def _by_trace(field: Field, x: Tensor, outputs: str, engine: str) -> Tensor:
 def _by_jacobian(module: nn.Module, x: Tensor, outputs: str) -> Tensor:
     """Return K of any module at x [..., N, D]."""
     network = Network(module)
-    sets = x if x.dim() == 3 else x.unsqueeze(0)
+    sets, points = x.reshape(-1, *x.shape[-2:]), x.shape[-2]
     channels = network.channels(sets[0])
-    check_fits(module, x.shape[-2], outputs=outputs, channels=channels, batch=len(sets))
+    check_fits(module, points, outputs=outputs, channels=channels, batch=len(sets), plain=False)
     combinations = combinations_of(outputs, channels, x)
-    grams = [jacobian_gram(network, points, combinations, pairs=outputs == "full") for points in sets]
-    if outputs == "sum":
-        grams = [gram.squeeze(0) for gram in grams]
-    return torch.stack(grams) if x.dim() == 3 else grams[0]
+    forms = {"each": (channels, points, points), "full": (points, channels, points, channels)}
+    form = forms.get(outputs, (points, points))
+
+    def gram(one: Tensor) -> Tensor:
+        return jacobian_gram(network, one, combinations, pairs=outputs == "full").reshape(form)
+
+    if x.dim() == 2:
+        return gram(x)
+    result = x.new_empty(len(sets), *form)
+    for index, one in enumerate(sets):
+        result[index] = gram(one)
+    return result

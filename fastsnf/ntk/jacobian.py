@@ -58,9 +58,9 @@ class Network:
 
     def recorded(self, x: Tensor) -> tuple[list[Tensor], Tensor]:
         """Return copies of the parameters and the outputs [n, C] at x [n, D] as autograd records them."""
-        leaves = {name: parameter.clone().requires_grad_() for name, parameter in self.parameters.items()}
-        with torch.enable_grad():
-            out = self(leaves, x)
+        with torch.inference_mode(False), torch.enable_grad():  # of an inference tensor the copy is none
+            leaves = {name: parameter.clone().requires_grad_() for name, parameter in self.parameters.items()}
+            out = self(leaves, x.clone() if x.is_inference() else x)
             if not out.requires_grad:  # no trainable parameter enters: zero gradients, not an error
                 out = out + 0.0 * next(iter(leaves.values())).sum()
         return list(leaves.values()), out

@@ -8,11 +8,12 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parameter import is_lazy
 
 from fastsnf.errors import InputError
-from fastsnf.nn.field import Field
+from fastsnf.nn import Field
+from fastsnf.nn.plain import only_layers
 
 
-def underlying(field: nn.Module) -> nn.Module:
-    """Return the module itself where `torch.compile` wrapped it.
+def underlying(field: nn.Module) -> tuple[nn.Module, bool]:
+    """Return the module itself where `torch.compile` wrapped it, and whether it is a field's layers alone.
 
     Raises:
         InputError: for anything but a module, for one without trainable parameters, on several devices or of
@@ -21,24 +22,16 @@ def underlying(field: nn.Module) -> nn.Module:
     if not isinstance(field, nn.Module):
         raise InputError(f"expected a field, or another torch.nn.Module; got {type(field).__name__}")
     module = getattr(field, "_orig_mod", field)
-    _refuse_coupling(module)
-    given = trainable(module)
-    for name, parameter in given.items():
-        if is_lazy(parameter):
-            raise InputError(
-                f"expected parameters with shapes; got {name!r} of a lazy module: call it once with points"
-            )
-    if not given:
-        raise InputError(
-            "expected a field with trainable parameters; got all frozen: call requires_grad_() on it"
-        )
-    dtypes, devices = {p.dtype.to_real() for p in given.values()}, {p.device for p in given.values()}
-    if len(dtypes) > 1 or not dtypes <= {torch.float32, torch.float64}:
-        names = ", ".join(sorted(map(str, dtypes)))
-        raise InputError(f"expected parameters of float32 or of float64 (real or complex); got {names}")
-    if len(devices) > 1:
-        raise InputError(f"expected parameters on one device; got {', '.join(sorted(map(str, devices)))}")
-    return module
+    plain = only_layers(module)
+    if not plain:
+        _refuse_coupling(module)
+        for name, parameter in module.named_parameters():
+            if is_lazy(parameter):
+                raise InputError(
+                    f"expected parameters with shapes; got {name!r} of a lazy module: call it once"
+                )
+    _check_parameters([parameter for parameter in module.parameters() if parameter.requires_grad])
+    return module, plain
 
 
 def trainable(module: nn.Module) -> dict[str, nn.Parameter]:
@@ -72,6 +65,20 @@ def check_points(module: nn.Module, x: Tensor, *, dimensions: tuple[int, ...]) -
     if isinstance(module, Field) and x.shape[-1] != module.in_features:
         raise InputError(f"expected x of shape [..., {module.in_features}]; got {list(x.shape)}")
     return x.detach()
+
+
+def _check_parameters(given: list[nn.Parameter]) -> None:
+    """Raise unless there are parameters, of one precision and on one device."""
+    if not given:
+        raise InputError(
+            "expected a field with trainable parameters; got all frozen: call requires_grad_() on it"
+        )
+    dtypes, devices = {p.dtype.to_real() for p in given}, {p.device for p in given}
+    if len(dtypes) > 1 or not dtypes <= {torch.float32, torch.float64}:
+        names = ", ".join(sorted(map(str, dtypes)))
+        raise InputError(f"expected parameters of float32 or of float64 (real or complex); got {names}")
+    if len(devices) > 1:
+        raise InputError(f"expected parameters on one device; got {', '.join(sorted(map(str, devices)))}")
 
 
 def _refuse_coupling(module: nn.Module) -> None:

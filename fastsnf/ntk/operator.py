@@ -59,11 +59,11 @@ class NtkOperator:
             raise unknown("outputs", outputs, ("sum", "full"))
         if chunk is not None and (isinstance(chunk, bool) or not isinstance(chunk, int) or chunk < 1):
             raise InputError(f"expected chunk to be a whole number of 1 or more; got {chunk!r}")
-        self._module = underlying(field)
+        self._module, plain = underlying(field)
         self._x = check_points(self._module, x, dimensions=(2,))
         self._chunk, self._outputs = chunk, outputs
-        if isinstance(self._module, Field) and only_layers(self._module):
-            channels = self._module.out_features
+        if plain:
+            channels = cast(Field, self._module).out_features
         else:
             channels = Network(self._module).channels(self._x)
         self._combinations = combinations_of(outputs, channels, self._x)
@@ -90,7 +90,8 @@ class NtkOperator:
                 f"expected {self.dtype} on {self.device}, as the points; got {v.dtype} on {v.device}"
             )
         columns = v.detach().reshape(len(self._x), len(self._combinations), -1)
-        with torch.no_grad(), own_precision(self._x), full_float32(self._x):
+        # Inference mode would record nothing where autograd is what computes, and give zeros.
+        with torch.inference_mode(False), torch.no_grad(), own_precision(v), full_float32(v):
             return self._parts().product(columns).reshape(v.shape)
 
     def diagonal(self) -> Tensor:

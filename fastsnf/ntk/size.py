@@ -80,18 +80,29 @@ def size_estimate(
     for what, size in (("points", points), ("batch", batch)):
         if isinstance(size, bool) or not isinstance(size, int) or size < 1:
             raise InputError(f"expected {what} to be a whole number of 1 or more; got {size!r}")
-    module = underlying(field)
-    return _estimate(module, points, outputs, channels, batch)
+    module, plain = underlying(field)
+    return _estimate(module, plain, points, outputs, channels, batch)
 
 
 def check_fits(
-    field: nn.Module, points: int, *, outputs: str = "sum", channels: int | None = None, batch: int = 1
+    field: nn.Module,
+    points: int,
+    *,
+    outputs: str = "sum",
+    channels: int | None = None,
+    batch: int = 1,
+    plain: bool | None = None,
 ) -> None:
-    """Raise `InputError` unless there is memory for the NTK of x [batch, points, D]; as `size_estimate`."""
-    need = _need(field, outputs, channels, batch, kernel=False)  # at most
+    """Raise `InputError` unless there is memory for the NTK of x [batch, points, D]; as `size_estimate`.
+
+    A matrix that is small by any measure costs no question. `plain` says whether the field is its layers
+    alone where the caller has asked `fastsnf.nn.plain.only_layers` already.
+    """
+    plain = only_layers(field) if plain is None else plain
+    need = _need(field, plain, outputs, channels, batch, kernel=False)  # at most
     if need.matrix(points) + need.work(points) <= SMALL:
         return
-    estimate = _estimate(field, points, outputs, channels, batch)
+    estimate = _estimate(field, plain, points, outputs, channels, batch)
     if not estimate.fits:
         raise InputError(
             f"expected an NTK matrix that fits in memory; got: {estimate}: take fewer points, or "
@@ -121,14 +132,16 @@ class _Need(NamedTuple):
         return int(min(self.per_point * n, self.most)) + self.scratch * n * n
 
 
-def _need(module: nn.Module, outputs: str, channels: int | None, batch: int, *, kernel: bool) -> _Need:
+def _need(
+    module: nn.Module, plain: bool, outputs: str, channels: int | None, batch: int, *, kernel: bool
+) -> _Need:
     """Return what the NTK takes, with or without an engine that needs no memory but the matrices."""
     dtype, _ = describe(module)
     if channels is None:
         channels = module.out_features if isinstance(module, Field) else 1
     square = gram_bytes(1, outputs, channels, dtype, batch)
     once = gram_bytes(1, "full" if outputs == "full" else "sum", channels, dtype)
-    if not only_layers(module):
+    if not plain:
         # Rows of J for two blocks of points, and the product of a block.
         count = sum(p.numel() * (2 if p.is_complex() else 1) for p in trainable(module).values())
         rows = 1 if outputs == "sum" else channels
@@ -142,19 +155,20 @@ def _need(module: nn.Module, outputs: str, channels: int | None, batch: int, *, 
     return _Need(square, per_point, float("inf"), scratch)
 
 
-def _has_kernel(module: nn.Module) -> bool:
+def _has_kernel(field: Field) -> bool:
     """Return whether an engine takes the matrices of a plain field that needs no memory but theirs."""
-    if not only_layers(module):
-        return False
-    weights, _ = cast(Field, module).layer_tensors()
+    weights, _ = field.layer_tensors()
     inputs = [weight.new_empty(0, weight.shape[1]) for weight in weights]
     cotangents = [weight.new_empty(0, weight.shape[0]) for weight in weights]
     answers = gram_answers(inputs, cotangents)
     return any(not why for engine, why in answers.items() if engine != "reference")
 
 
-def _estimate(module: nn.Module, points: int, outputs: str, channels: int | None, batch: int) -> SizeEstimate:
-    need = _need(module, outputs, channels, batch, kernel=_has_kernel(module))
+def _estimate(
+    module: nn.Module, plain: bool, points: int, outputs: str, channels: int | None, batch: int
+) -> SizeEstimate:
+    kernel = plain and _has_kernel(cast(Field, module))
+    need = _need(module, plain, outputs, channels, batch, kernel=kernel)
     available = available_bytes(describe(module)[1])
     low, high = 0, 1
     while need.matrix(high) + need.work(high) <= available:

@@ -170,6 +170,19 @@ def test_nothing_is_recorded_and_nothing_changes() -> None:
         assert all(parameter.grad is None for parameter in module.parameters())
 
 
+@pytest.mark.parametrize("make", [complex_field, notebook, hooked], ids=lambda make: make.__name__)
+def test_inference_mode_changes_nothing(make: Callable[[], nn.Module]) -> None:
+    x = cases.random_points(7, 2, dtype=torch.float64)
+    module, v = make(), torch.rand(7, dtype=torch.float64)
+    operator = NtkOperator(module, x)
+    expected = empirical_ntk(module, x), operator @ v, operator.diagonal()
+    with torch.inference_mode():
+        inner = NtkOperator(module, 1.0 * x)
+        found = empirical_ntk(module, 1.0 * x), inner @ (1.0 * v), inner.diagonal()
+        for a, b in zip(found, expected, strict=True):
+            assert_close(a, b, FLOAT64)
+
+
 def test_a_million_points_take_no_matrix() -> None:
     module = SNF(1, 1, 1, 0)
     operator = NtkOperator(module, torch.linspace(-1, 1, 1_000_000).unsqueeze(1))
