@@ -17,6 +17,7 @@ ROOT = Path(fastsnf.__file__).resolve().parent
 LEVELS = {
     "errors": 0,
     "version": 0,
+    "_cuda": 0,
     "_native": 0,
     "spec": 1,
     "reference": 2,
@@ -33,7 +34,7 @@ LEVELS = {
 }
 """An import points to a strictly lower level."""
 
-ONLY_FROM = {"reference": "ops", "engines": "ops", "_native": "engines"}
+ONLY_FROM = {"reference": "ops", "engines": "ops", "_native": "engines", "_cuda": "engines"}
 """Rooms that one other room alone imports: the judge shares no code with the judged."""
 
 HEAVY = ("torch", "numpy", "safetensors", "PIL", "tyro", "rich", "matplotlib", "scipy", "skimage", "triton")

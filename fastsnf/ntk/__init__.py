@@ -13,6 +13,7 @@ _HOMES = {
     "Adjuster": "adjuster",
     "Groups": "groups",
     "Members": "groups",
+    "make_groups": "groups",
     "empirical_ntk": "empirical",
     "NtkOperator": "operator",
     "SizeEstimate": "size",
