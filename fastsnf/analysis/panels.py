@@ -88,7 +88,7 @@ class Bars:
         """Draw the panel; the axis starts a little below the lowest bar."""
         places = range(len(self.names))
         axes.bar(places, self.values)
-        axes.set_xticks(places, self.names, rotation=30, ha="right", fontsize=7)
+        axes.set_xticks(places, self.names, rotation=30, ha="right")
         axes.set_ylabel(self.y_label)
         if self.values and min(self.values) > 0:
             gap = max(self.values) - min(self.values) or 1.0
@@ -119,8 +119,10 @@ def draw_panels(grid: Sequence[Sequence[Panel]], path: Path | str, *, title: str
             axes = places[r][c]
             if r < len(grid) and c < len(grid[r]):
                 axes.set_title(grid[r][c].title, fontsize=8)
-                axes.tick_params(labelsize=7)
                 grid[r][c].draw(axes)
+                axes.tick_params(which="both", labelsize=7)
+                axes.xaxis.label.set_size(8)
+                axes.yaxis.label.set_size(8)
             else:
                 axes.set_axis_off()
     if title:

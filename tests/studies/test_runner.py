@@ -24,7 +24,7 @@ def is_picture(path):
     return path.read_bytes().startswith(b"\x89PNG")
 
 
-def test_toy_end_to_end_and_again(tmp_path):
+def test_toy_end_to_end_and_again(tmp_path, request):
     seen = []
     report = reproduce("iga-toy", out=tmp_path, watch=lambda *told: seen.append(told), **TOY)
     assert [known for _, _, _, known in seen] == [False] * 8
@@ -41,6 +41,7 @@ def test_toy_end_to_end_and_again(tmp_path):
     json.dumps(report.summary(), allow_nan=False)
 
     seen.clear()
+    request.getfixturevalue("undrawn")
     wider = reproduce(
         "iga-toy", out=tmp_path, watch=lambda *told: seen.append(told), **{**TOY, "widths": (8, 4)}
     )
