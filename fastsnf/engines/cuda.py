@@ -18,8 +18,8 @@ from torch import Tensor
 LEAST_CAPABILITY = (8, 0)
 """The first GPUs that the extension is compiled for."""
 
-MOST_UNITS = 4096
-"""The widest layer: its sums of products are float32's, one after another."""
+MOST_UNITS = 1 << 24
+"""The widest layer, as the extension checks it."""
 
 MOST_SIDE = 64
 """The largest matrix that `eigh_small` takes: two of them fill a multiprocessor's shared memory."""
