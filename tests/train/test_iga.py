@@ -90,7 +90,7 @@ def test_a_step_is_the_adjusted_gradient_of_float64():
     found = torch.cat([(b - p).reshape(-1) for p, b in zip(field.parameters(), before, strict=True)]) / 1e-2
 
     field = small_field().double()
-    points, layout, _ = Groups.runs(signal.size, 20).members()
+    points, layout = Groups.runs(signal.size, 20).members()[:2]
     x, y, _ = signal.batch(points)
     out = field(x.double())
     middle = 10 * layout.groups + torch.arange(layout.groups)
@@ -335,3 +335,11 @@ def test_it_finds_what_a_torch_optimizer_of_the_caller_does():
     named = fit(patches(), lr=1e-3, schedule="constant")
     called = fit(patches(), lr=None, optimizer=lambda params: torch.optim.Adam(params, lr=1e-3, fused=True))
     assert same_state(named.field, called.field)
+
+
+@pytest.mark.parametrize("batch_size", ["full", 16 * 8])
+def test_points_that_are_read_batch_by_batch_give_the_same_bits(batch_size, monkeypatch):
+    iga, samples = patches(4, 3), holey_samples()
+    resident = fit(iga, samples, batch_size=batch_size)
+    monkeypatch.setattr("fastsnf.train.points.CACHED_POINTS", 10)
+    assert same_state(resident.field, fit(iga, holey_samples(), batch_size=batch_size).field)
