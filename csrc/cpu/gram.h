@@ -170,9 +170,8 @@ inline void gram_tile(const GramPlan& plan, const float* packed, int i, int j, f
 }
 
 // Tiles [first, last) of a block in an order in which some row panels stay in the cache.
-inline void gram_tiles(const GramPlan& plan, const float* packed, int64_t block, int64_t first,
-                       int64_t last) {
-  GramTile t;
+inline void gram_tiles(const GramPlan& plan, const float* packed, int64_t block, int64_t first, int64_t last,
+                       GramTile& t) {
   float* out = plan.job->out + block * plan.job->n * plan.job->n;
   int64_t at = 0;
   for (int g = 0; g < plan.panels; g += plan.rows_at_once)
@@ -202,9 +201,10 @@ inline void whole_blocks_task(void* context, int thread) {
   const FlushDenormals flush;
   const int64_t threads = plan.job->threads;
   float* packed = plan.packed + thread * plan.block_floats();
+  GramTile t;
   for (int64_t b = plan.whole * thread / threads; b < plan.whole * (thread + 1) / threads; b++) {
     for (int p = 0; p < plan.panels; p++) pack_gram_panel(plan, b, p, packed + p * plan.panel_floats);
-    gram_tiles(plan, packed, b, 0, plan.tiles);
+    gram_tiles(plan, packed, b, 0, plan.tiles, t);
   }
 }
 
@@ -221,9 +221,10 @@ inline void shared_tiles_task(void* context, int thread) {
   const FlushDenormals flush;
   const int64_t threads = plan.job->threads, units = plan.count * plan.tiles;
   const int64_t first = units * thread / threads, last = units * (thread + 1) / threads;
+  GramTile t;
   for (int64_t b = 0; b < plan.count; b++)
     gram_tiles(plan, plan.packed + b * plan.block_floats(), plan.first + b, first - b * plan.tiles,
-               last - b * plan.tiles);
+               last - b * plan.tiles, t);
 }
 
 // Large blocks are shared by all threads one after the other; of small ones each thread does as many alone as

@@ -5,10 +5,11 @@
 
 namespace fastsnf::FASTSNF_VARIANT {
 
-// `points` <= PW rows of `width` floats -> the panel [width][PW]; lanes beyond the last point are 0.
+// `points` <= PW rows of `width` floats -> the panel [width][PW]. Lanes beyond the last point are 0, and vectors
+// beyond it are left as they are.
 inline void rows_to_panel(const float* from, int64_t width, int points, float* panel) {
-  for (int m = 0; m < PW; m += VL) {
-    const int here = static_cast<int>(larger(0, smaller(VL, points - m)));
+  for (int m = 0; m < points; m += VL) {
+    const int here = static_cast<int>(smaller(VL, points - m));
     const float* rows = from + m * width;
     int64_t q = 0;
     for (; q + VL <= width; q += VL) {
