@@ -84,7 +84,7 @@ def block_pairs(gram: Tensor, count: int, tolerance: float, start: Tensor | None
         products, span = 1, FIRST_RANGE
         while True:
             for degree in degrees:
-                x = orthonormal(_filtered(gram, scale, x, kx, degree, span), x)
+                x = orthonormal(filtered(gram, scale, x, kx, degree, span), x)
                 kx = gram @ x / scale
                 products, span = products + degree, RANGE
             try:
@@ -96,7 +96,7 @@ def block_pairs(gram: Tensor, count: int, tolerance: float, start: Tensor | None
             converged = residual <= tolerance
             if converged or not residual < float("inf") or products >= MOST_PRODUCTS:
                 return BlockPairs(values * scale[:, 0], x, residual, products, converged)
-            fitting = [round_ for round_ in NEXT_ROUNDS if _argument(round_[0], RANGE) >= 2.0 * spread]
+            fitting = [round_ for round_ in NEXT_ROUNDS if argument(round_[0], RANGE) >= 2.0 * spread]
             degrees = (fitting or NEXT_ROUNDS[-1:])[0]
 
 
@@ -139,14 +139,14 @@ def _first_block(gram: Tensor, size: int, start: Tensor | None) -> Tensor:
     return orthonormal(columns, random)
 
 
-def _filtered(gram: Tensor, scale: Tensor, x: Tensor, kx: Tensor, degree: int, span: float) -> Tensor:
+def filtered(gram: Tensor, scale: Tensor, x: Tensor, kx: Tensor, degree: int, span: float) -> Tensor:
     """Return ``T_d(A) x`` with ``A = 2 K / b - 1``, each column divided by its own Rayleigh quotient's T_d.
 
     b is the smallest Rayleigh quotient of the block, or as much more as keeps ``T_d`` of the largest below
     `span`. Without the division the recurrence would leave float32's range.
     """
     quotients = (x * kx).sum(dim=-2, keepdim=True)
-    lowest = 2.0 / _argument(degree, span) * quotients.amax(-1, keepdim=True)
+    lowest = 2.0 / argument(degree, span) * quotients.amax(-1, keepdim=True)
     bound = torch.maximum(quotients.amin(-1, keepdim=True), lowest)
     bound = torch.where(bound > 0, bound, 1.0)
     t = (2.0 * quotients / bound - 1.0).clamp_min(1.0)
@@ -160,7 +160,7 @@ def _filtered(gram: Tensor, scale: Tensor, x: Tensor, kx: Tensor, degree: int, s
     return y
 
 
-def _argument(degree: int, span: float) -> float:
+def argument(degree: int, span: float) -> float:
     """Return the t at which ``T_d(t)``, about ``2^(d - 1) t^d``, is `span`."""
     return (span / 2 ** (degree - 1)) ** (1.0 / degree)
 

@@ -49,7 +49,7 @@ def spectra(n: int = N) -> dict[str, Tensor]:
 def entk(
     act: Activation, points: int, width: int = 64, seed: int = 0, move: float = 0.0, channels: int = 3
 ) -> Tensor:
-    """Return the float64 eNTK [n, n] of a random field, each weight up to `move` from where the seed put it."""
+    """Return the float64 eNTK [n, n] of a random field, weights up to `move` from the seed's."""
     gen = cases.generator(seed)
     spec = FieldSpec.mlp(act, 2)
     weights, biases = cases.random_field(spec, [2, width, width, width, channels], gen=gen)

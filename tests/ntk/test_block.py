@@ -6,7 +6,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from fastsnf.ntk.block import MOST_PRODUCTS, BlockPairs, block_pairs, block_size, orthonormal, scattered
+from fastsnf.ntk.block import (
+    MOST_PRODUCTS,
+    BlockPairs,
+    argument,
+    block_pairs,
+    block_size,
+    filtered,
+    orthonormal,
+    scattered,
+)
 from fastsnf.spec import ReLU
 from tests import cases
 from tests.ntk.spectra import N, entk, exact_pairs, siren, spectra, with_spectrum
@@ -38,11 +47,15 @@ def test_a_cold_start_finds_the_leading_pairs(name: str, dtype: torch.dtype) -> 
     check(block_pairs(gram[None], COUNT, TOLERANCE[dtype]), gram)
 
 
-@pytest.mark.parametrize("scale", [1e-20, 1e-10, 1e10, 1e20])
+@pytest.mark.parametrize("scale", [2.0**-66, 2.0**66])
 @pytest.mark.parametrize("name", ["geometric", "rank 10", "one far out"])
-def test_the_scale_of_the_matrix_changes_nothing(name: str, scale: float) -> None:
-    gram = with_spectrum(SPECTRA[name], cases.generator(2))[0].float() * scale
-    check(block_pairs(gram[None], COUNT, 4e-6), gram)
+def test_the_scale_of_the_matrix_changes_no_bit(name: str, scale: float) -> None:
+    gram = with_spectrum(SPECTRA[name], cases.generator(2))[0].float()
+    plain, scaled = (block_pairs(k[None], COUNT, 4e-6) for k in (gram, scale * gram))
+    check(scaled, scale * gram)
+    assert scaled[2:] == plain[2:]
+    assert torch.equal(scaled.vectors, plain.vectors)
+    assert torch.equal(scaled.values, scale * plain.values)
 
 
 def start_of(kind: str, gram: Tensor) -> Tensor:
@@ -75,7 +88,7 @@ def test_any_start_leads_to_the_same_pairs(name: str, kind: str) -> None:
 
 def test_a_missed_direction_is_found_where_nothing_leads_to_it() -> None:
     """In a diagonal matrix the columns of the identity stay where they are: no rounding mixes them."""
-    gram = torch.diag(torch.where(torch.arange(N) < N - 1, 0.97 ** torch.arange(N), 0.9))
+    gram = torch.diag(torch.where(torch.arange(N) < N - 1, 0.997 ** torch.arange(N), 0.95))
     check(block_pairs(gram[None], COUNT, 4e-6, torch.eye(N)[None, :, :64]), gram)
 
 
@@ -154,6 +167,37 @@ def test_scattered_numbers_are_uniform_and_unrelated() -> None:
     assert abs(float(numbers.square().mean()) - 1.0 / 3.0) < 0.01
     normed = numbers / numbers.norm(dim=0)
     assert (normed.T @ normed - torch.eye(64, dtype=torch.float64)).abs().max() < 0.2
+
+
+@pytest.mark.parametrize("degree", [1, 2, 4])
+def test_the_filter_is_a_chebyshev_polynomial(degree: int) -> None:
+    """On a diagonal matrix it multiplies rows; each column is divided by the value at its own quotient."""
+    eigenvalues = 0.9 ** torch.arange(N, dtype=torch.float64)
+    gram = torch.diag(3.0 * eigenvalues)[None]  # scaled by 3
+    x = torch.linalg.qr(torch.randn(N, 8, generator=cases.generator(7), dtype=torch.float64))[0]
+    kx = eigenvalues[:, None] * x
+    for span in (1e12, 30.0):
+        found = filtered(gram, torch.tensor([[[3.0]]]).double(), x[None], kx[None], degree, span)[0]
+        quotients = (x * kx).sum(dim=0)
+        bound = max(quotients.min(), 2.0 * quotients.max() / argument(degree, span))
+
+        def chebyshev(t: Tensor) -> Tensor:
+            return torch.where(
+                t > 1.0,
+                torch.cosh(degree * torch.acosh(t.clamp_min(1.0))),
+                torch.cos(degree * t.clamp(-1, 1).acos()),
+            )
+
+        rows = chebyshev(2.0 * eigenvalues / bound - 1.0)
+        columns = chebyshev((2.0 * quotients / bound - 1.0).clamp_min(1.0))
+        assert torch.allclose(found, rows[:, None] * x / columns, rtol=1e-9, atol=1e-12)
+        assert columns.max() <= max(1.0, 1.01 * span)
+
+
+def test_a_block_that_has_no_rank_is_nan_and_not_something() -> None:
+    zeros = torch.zeros(1, 9, 3)
+    assert orthonormal(zeros, zeros).isnan().any()
+    assert orthonormal(zeros + 1.0, zeros).isnan().any()
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

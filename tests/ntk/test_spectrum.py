@@ -245,6 +245,7 @@ def test_alignment_is_equation_9() -> None:
 def test_alignment_does_not_depend_on_the_vectors_of_equal_eigenvalues() -> None:
     errors = torch.randn(6, 2)
     assert torch.allclose(alignment(torch.eye(6), errors).energies, torch.ones(6))
+    assert torch.allclose(alignment(torch.eye(6), errors).at([1.0, 1.1]), torch.tensor([1.0, 0.0]))
     assert torch.equal(alignment(torch.zeros(6, 6), errors).ratios, torch.zeros(6))
     assert torch.equal(alignment(torch.eye(6), torch.zeros(6)).energies, torch.zeros(6))
     batched = alignment(torch.stack([torch.eye(6), torch.diag(torch.arange(6.0))]), errors)
