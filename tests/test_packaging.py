@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import platform
 import re
@@ -93,7 +94,7 @@ def sources_in(folder: Path) -> Path:
     """Copy what the package is built from, without anything built, into a path with a space."""
     copy = folder / "a copy"
     copy.mkdir()
-    leave = shutil.ignore_patterns("*.so", "__pycache__", "_native_not_built.txt")
+    leave = shutil.ignore_patterns("*.so", "__pycache__", "*_not_built.txt")
     for name in SOURCES:
         if (ROOT / name).is_dir():
             shutil.copytree(ROOT / name, copy / name, ignore=leave)
@@ -140,7 +141,9 @@ def test_without_a_compiler_the_install_is_pure_python_and_says_so_once(tmp_path
     assert "exit status 1" in said
     assert "reference engine" in said
     assert not list((target / "fastsnf").glob("_native*.so"))
+    assert not list((target / "fastsnf").glob("_cuda*.so"))
     assert "/bin/false" in (target / "fastsnf/_native_not_built.txt").read_text(encoding="utf-8")
+    assert (target / "fastsnf/_cuda_not_built.txt").is_file()
     assert run_probe(target) == "reference"
 
 
@@ -151,7 +154,50 @@ def test_with_a_compiler_the_native_module_is_built(tmp_path: Path) -> None:
     done = install(sources_in(tmp_path), target)
     assert "was not built" not in done.stdout + done.stderr
     assert len(list((target / "fastsnf").glob("_native*.so"))) == 1
+    assert len(list((target / "fastsnf").glob("_cuda*"))) == 1  # the module, or why there is none
     assert run_probe(target) == "native"
+
+
+def build_cuda(folder: Path) -> Path:
+    """Run setup.py's build of the CUDA extension alone; return the note that it leaves where it fails."""
+    pytest.importorskip("setuptools")
+    from setuptools import Distribution
+
+    spec = importlib.util.spec_from_file_location("setup_of_fastsnf_again", ROOT / "setup.py")
+    assert spec is not None
+    assert spec.loader is not None
+    build = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = build  # where dataclasses look up annotations
+    spec.loader.exec_module(build)
+    modules = [module for module in build.native_modules() if module.name == "fastsnf._cuda"]
+    command = build.BuildNative(Distribution({"name": "fastsnf", "ext_modules": modules}))
+    command.build_lib, command.build_temp = str(folder / "lib"), str(folder / "temp")
+    command.ensure_finalized()
+    command.run()
+    assert not list(folder.rglob("*.so"))
+    return folder / "lib/fastsnf/_cuda_not_built.txt"
+
+
+def test_without_nvcc_nothing_is_said_and_the_cause_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("CUDACXX", "CUDA_HOME", "CUDA_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    note = build_cuda(tmp_path).read_text(encoding="utf-8")
+    assert note.startswith("no CUDA compiler found: looked for CUDACXX, nvcc")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_an_nvcc_that_fails_is_said_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CUDACXX", "/bin/false")
+    note = build_cuda(tmp_path).read_text(encoding="utf-8").strip()
+    assert note == "/bin/false: exit status 1: no message"
+    said = capfd.readouterr().err
+    assert said.count("the CUDA extension was not built") == 1
+    assert note in said
 
 
 @full
