@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,10 +19,13 @@ from fastsnf.studies.settings import Option
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.live import Live
 
-    from fastsnf.studies.runner import Report, Watch
+    from fastsnf.studies.runner import Report
     from fastsnf.studies.study import Outcome
 
+REDRAW, PLAIN = 0.1, 5.0
+"""Seconds between two drawings of the live line, and between two lines where there is no terminal."""
 LISTING = ("-l", "--list")
 HELP = ("-h", "--help")
 
@@ -35,7 +39,7 @@ class CommonOptions:
     json: Annotated[bool, default("")] = False
     """Print the summary as one JSON object on the last line of stdout."""
     no_progress: Annotated[bool, default("")] = False
-    """Print no line for each finished row."""
+    """Print no lines while rows run."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -105,8 +109,16 @@ def run(name: str, options: Any) -> None:
     console = Console(stderr=options.json, highlight=False, markup=False, emoji=False)
     names = [field.name for field in dataclasses.fields(settings_of(name))]
     settings = settings_of(name)(**{key: getattr(options, key) for key in names})
-    watch = None if options.no_progress else _watch(console)
-    report = reproduce(name, out=options.out, settings=settings, watch=watch)
+    if options.no_progress:
+        report = reproduce(name, out=options.out, settings=settings)
+    else:
+        progress = RowProgress(console)
+        try:
+            report = reproduce(
+                name, out=options.out, settings=settings, watch=progress.row_done, progress=progress.step_done
+            )
+        finally:
+            progress.close()
     show(report, console)
     if options.json:
         print(json.dumps(report.summary(), allow_nan=False))
@@ -134,18 +146,60 @@ def show(report: Report, console: Console) -> None:
         console.print(f"{what:<9}{path}", soft_wrap=True)
 
 
-def _watch(console: Console) -> Watch:
-    said: set[str] = set()
+class RowProgress:
+    """A line for every row that is done, and one that moves for the row in training.
 
-    def told(number: int, count: int, outcome: Outcome, known: bool) -> None:
-        if outcome.row.missing in said:
-            return  # the tables' notes count the rows that share a reason
-        said.add(outcome.row.missing or "")
-        said.discard("")
+    Args:
+        console: a terminal gets a live line, anything else one every few seconds.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._live: Live | None = None
+        self._due = self._began = time.monotonic()
+        self._due += PLAIN
+        self._first: int | None = None
+        self._said: set[str] = set()
+
+    def row_done(self, number: int, count: int, outcome: Outcome, known: bool) -> None:
+        """Say how a row ended; one line for all rows that miss the same."""
+        self.close()
+        if outcome.row.missing is not None:
+            if outcome.row.missing in self._said:
+                return  # the tables' notes count them
+            self._said.add(outcome.row.missing)
         state = outcome.why or ("there already" if known else "done")
-        console.print(f"{number}/{count}  {outcome.row.label}: {state}", soft_wrap=True)
+        self._console.print(f"{number}/{count}  {outcome.row.label}: {state}", soft_wrap=True)
 
-    return told
+    def step_done(self, step: int, steps: int, loss: float) -> None:
+        """Say where the row in training stands, unless that was done a moment ago."""
+        from rich.live import Live
+
+        from fastsnf.cli.progress import clock
+
+        now = time.monotonic()
+        if self._first is None:
+            self._first, self._began = step, now
+        if now < self._due:
+            return
+        left = (now - self._began) / (step - self._first) * (steps - step) if step > self._first else None
+        line = f"step {step:,} of {steps:,}  loss {loss:.3g}{'' if left is None else f'  {clock(left)} left'}"
+        if not self._console.is_terminal:
+            self._due = now + PLAIN
+            self._console.print(line, soft_wrap=True)
+            return
+        self._due = now + REDRAW
+        if self._live is None:
+            self._live = Live(console=self._console, auto_refresh=False, transient=True)
+            self._live.start()
+        self._live.update(line, refresh=True)
+
+    def close(self) -> None:
+        """Give the terminal back; the next row starts anew."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+        self._first = None
 
 
 def _constructor(name: str, option: Option) -> PrimitiveConstructorSpec[Any]:

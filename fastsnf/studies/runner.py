@@ -15,7 +15,7 @@ from fastsnf.errors import InputError, RunError
 from fastsnf.studies.records import Records
 from fastsnf.studies.registry import entry, settings_of, study_of
 from fastsnf.studies.settings import Settings
-from fastsnf.studies.study import Outcome, Row, Study
+from fastsnf.studies.study import Outcome, Progress, Row, Study, silent
 from fastsnf.studies.table import Table
 from fastsnf.train.files import disk_errors, sweep, write_atomic
 from fastsnf.train.lock import locked
@@ -67,6 +67,7 @@ def reproduce(
     out: str | os.PathLike[str] | None = None,
     settings: Settings | None = None,
     watch: Watch | None = None,
+    progress: Progress = silent,
     **options: Any,
 ) -> Report:
     """Run the study called `name` and return its report.
@@ -79,6 +80,7 @@ def reproduce(
         out: the output folder; None takes ``runs/reproduce-<name>``.
         settings: the study's settings; None makes them of `options`.
         watch: told of every row when it is done.
+        progress: told where the row in training stands.
         options: of the study's settings, whose defaults are the paper's.
 
     Raises:
@@ -88,6 +90,7 @@ def reproduce(
     line, settings = entry(name).line, _settings(name, settings, options)
     folder = Path(out) if out is not None else Path("runs") / f"reproduce-{name}"
     study: Study[Any] = study_of(name)(settings, folder)
+    study.progress = progress
     rows = study.rows()  # before anything is written: what is asked may be wrong
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
@@ -12,6 +12,12 @@ from fastsnf.studies.settings import Settings
 from fastsnf.studies.table import Table
 
 S = TypeVar("S", bound=Settings)
+Progress = Callable[[int, int, float], None]
+"""Told where a training stands: steps done, steps in all, and the loss."""
+
+
+def silent(step: int, steps: int, loss: float) -> None:
+    """Tell nobody."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +57,9 @@ class Study(ABC, Generic[S]):
     Args:
         settings: what to run; the defaults are the paper's.
         folder: where a training may keep its own files.
+
+    Attributes:
+        progress: told where a training stands, as often as it keeps a point of its curves.
     """
 
     name: ClassVar[str]
@@ -59,6 +68,7 @@ class Study(ABC, Generic[S]):
     def __init__(self, settings: S, folder: Path) -> None:
         self.settings = settings
         self.folder = folder
+        self.progress: Progress = silent
 
     @abstractmethod
     def rows(self) -> list[Row]:

@@ -126,3 +126,26 @@ def test_ctrl_c_is_status_130_and_says_what_is_kept(command, monkeypatch):
     done = command("reproduce", *TOY, "--out", "here")
     assert done.status == 130
     assert "1 finished row is kept in here: the same command goes on there" in done.line()
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_progress_of_a_row(terminal, monkeypatch):
+    import io
+
+    from rich.console import Console
+
+    from fastsnf.cli import reproduce
+    from fastsnf.studies.study import Outcome, Row
+
+    monkeypatch.setattr(reproduce, "PLAIN", 0.0)
+    monkeypatch.setattr(reproduce, "REDRAW", 0.0)
+    file = io.StringIO()
+    progress = reproduce.RowProgress(Console(file=file, force_terminal=terminal, width=80, highlight=False))
+    for step in (1, 500, 1000):
+        progress.step_done(step, 1000, 0.125)
+    progress.row_done(1, 2, Outcome(Row({}, "width 8"), {}), False)
+    shown = file.getvalue()
+    assert "step 500 of 1,000  loss 0.125" in shown
+    assert " left" in shown
+    assert "1/2  width 8: done" in shown
+    progress.close()

@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -21,7 +21,9 @@ from fastsnf.signals import Image
 from fastsnf.spec import Activation, ReLU, Sine
 from fastsnf.studies.iga.heads import widen_head_
 from fastsnf.studies.perceptual import lpips_alex
-from fastsnf.train import FitConfig, FitResult, fit
+from fastsnf.studies.progress import Told
+from fastsnf.studies.study import Progress, silent
+from fastsnf.train import Callback, FitConfig, FitResult, fit
 from fastsnf.train.metrics import ssim
 
 ROWS = 500
@@ -105,7 +107,9 @@ def config_of(facts: Mapping[str, Any]) -> FitConfig:
     )
 
 
-def fit_picture(facts: Mapping[str, Any], path: Path, folder: Path) -> dict[str, Any]:
+def fit_picture(
+    facts: Mapping[str, Any], path: Path, folder: Path, progress: Progress = silent
+) -> dict[str, Any]:
     """Fit the picture at `path` as `facts` say and return the result of the row.
 
     The run is in `folder`, under a name made of `facts`: an interrupted one goes on from its checkpoint.
@@ -116,7 +120,7 @@ def fit_picture(facts: Mapping[str, Any], path: Path, folder: Path) -> dict[str,
     image = Image.open(path, mode="rgb", size=facts["size"])
     run = folder / "runs" / run_name(facts)
     config = config_of(facts)
-    result = _fit(facts, image, config, run)
+    result = _fit(facts, image, config, run, [Told(progress)])
     psnrs = [row["psnr"] for row in result.history if row["psnr"] is not None]
     return {
         "psnr": result.psnr,
@@ -132,14 +136,16 @@ def fit_picture(facts: Mapping[str, Any], path: Path, folder: Path) -> dict[str,
     }
 
 
-def _fit(facts: Mapping[str, Any], image: Image, config: FitConfig, run: Path) -> FitResult:
+def _fit(
+    facts: Mapping[str, Any], image: Image, config: FitConfig, run: Path, callbacks: Sequence[Callback]
+) -> FitResult:
     """Fit in the folder `run`, from its checkpoint where there is one of this very fit."""
     if run.exists():
         try:
-            return fit(field_of(facts), image, config, run=run, resume=True)
+            return fit(field_of(facts), image, config, run=run, resume=True, callbacks=callbacks)
         except InputError:  # of another engine or version, say: only a whole fit is one row
             shutil.rmtree(run)
-    return fit(field_of(facts), image, config, run=run)
+    return fit(field_of(facts), image, config, run=run, callbacks=callbacks)
 
 
 def run_name(facts: Mapping[str, Any]) -> str:

@@ -19,6 +19,7 @@ from fastsnf.spec import ReLU, Sine
 from fastsnf.studies.iga.config import LineSettings
 from fastsnf.studies.iga.heads import widen_head_
 from fastsnf.studies.iga.spectral import SpectralError
+from fastsnf.studies.progress import Told
 from fastsnf.studies.study import Outcome, Row, Study, finished, reasons
 from fastsnf.studies.table import Table, figure, small
 from fastsnf.train import Callback, FitConfig, FitState, fit
@@ -68,9 +69,10 @@ class Line(Study[LineSettings]):
             seed=facts["seed"],
             device=facts["device"],
             log_every=max(1, facts["steps"] // facts["snapshots"]),
+            preview_every=0,
             iga=adjustment_of(facts),
         )
-        result = fit(field, signal, config, callbacks=[watcher])
+        result = fit(field, signal, config, callbacks=[watcher, Told(self.progress)])
         adjusted = result.iga or {}
         return {
             "loss": watcher.losses[-1],

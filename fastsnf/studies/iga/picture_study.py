@@ -75,7 +75,7 @@ class PictureStudy(Study[P]):
         """Fit the picture of a row."""
         path = next(picture.path for picture in self.pictures if picture.name == row.facts["picture"])
         assert path is not None, "a row without data does not run"
-        return fit_picture(row.facts, path, self.folder)
+        return fit_picture(row.facts, path, self.folder, self.progress)
 
     def notes(self, outcomes: Sequence[Outcome]) -> list[str]:
         """Return what a reader of the tables must know."""

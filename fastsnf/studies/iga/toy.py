@@ -67,6 +67,7 @@ class Toy(Study[ToySettings]):
                 raise RunError(f"expected a finite loss; got {float(loss)} at step {step}: lower --lr")
             with torch.no_grad():
                 values = field(x)
+            self.progress(step, steps, float(loss))
             curve["steps"].append(step)
             curve["losses"].append(float(loss))
             curve["errors"].append(errors(values))
