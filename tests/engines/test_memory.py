@@ -80,3 +80,34 @@ def test_a_step_over_a_million_points_takes_less_than_100_megabytes(width: int) 
         cwd=Path(__file__).parents[2],
     )
     assert int(done.stdout) <= 100 * MB
+
+
+GRAM = """
+import torch
+from pathlib import Path
+from fastsnf.engines import native
+
+def peak():
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
+
+torch.set_num_threads(2)
+operands = [torch.rand(1, 3000, width) for width in (2, 32, 32, 32, 32, 3)]
+native.gram([operands[0][:, :10]], [operands[1][:, :10]], [True])
+before = peak()
+gram = native.gram(operands[::2], operands[1::2], [True] * 3)
+print(peak() - before)
+"""
+
+
+def test_a_block_of_the_ntk_takes_its_result_and_its_packed_operands() -> None:
+    """No product of a layer is stored: each would take as much as the result."""
+    done = subprocess.run(
+        [sys.executable, "-c", GRAM],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parents[2],
+    )
+    result, packed = 3000 * 3000 * 4, 3000 * 133 * 4
+    assert result <= int(done.stdout) <= result + packed + 16 * MB
