@@ -5,27 +5,31 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from benchmarks import iga, ntk
 from benchmarks.child import KEPT
 from benchmarks.sides import EAGER, FASTSNF
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """One floor beside what was measured (None: not measured)."""
+    """One bound beside what was measured (None: not measured): a floor, or where `at_most` a ceiling."""
 
     case: str
     what: str
     floor: float
     measured: float | None
+    at_most: bool = False
 
     @property
     def holds(self) -> bool | None:
-        """Whether the floor is reached; None where there is no figure."""
-        return None if self.measured is None else self.measured >= self.floor
+        """Whether the bound is kept; None where there is no figure."""
+        if self.measured is None:
+            return None
+        return self.measured <= self.floor if self.at_most else self.measured >= self.floor
 
 
 def ratio(record: dict[str, Any], side: str) -> float | None:
-    """Return how many times longer `side` takes than fastsnf, if it was measured."""
+    """Return how many times longer `side` takes than the first one, if it was measured."""
     value = record["ratios"].get(side)
     return None if value is None else float(value)
 
@@ -40,6 +44,16 @@ def verdicts(record: dict[str, Any]) -> list[Verdict]:
     """Return the floors of a record; only rows with the kept allocator are bound."""
     found: list[Verdict] = []
     if record["allocator"] != KEPT:
+        return found
+    if record.get("suite") == iga.SUITE:
+        if record["most_ratio"] is not None:
+            measured = ratio(record, iga.ADJUSTED)
+            found.append(Verdict(record["case"], "ratio", record["most_ratio"], measured, at_most=True))
+        return found
+    if record.get("suite") == ntk.SUITE:
+        if record["floor_ratio"] is not None:
+            measured = ratio(record, ntk.JACOBIANS)
+            found.append(Verdict(record["case"], "ratio", record["floor_ratio"], measured))
         return found
     if record["floor_ratio"] is not None:
         found.append(Verdict(record["case"], "ratio", record["floor_ratio"], ratio(record, EAGER)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from benchmarks import floors
+from benchmarks import floors, iga, ntk
 from benchmarks.cases import WORKS
 from benchmarks.child import INSTALLED, KEPT
 from benchmarks.sides import COMPILED, EAGER, FASTSNF
@@ -118,6 +118,50 @@ def psnr_table(records: Sequence[dict[str, Any]]) -> str:
     return table(header, rows)
 
 
+def ntk_table(records: Sequence[dict[str, Any]]) -> str:
+    """Return the table of whole NTKs."""
+    header = ["work", "fastsnf ms", f"{ntk.JACOBIANS} ms", "eager formula ms", f"× {ntk.JACOBIANS}", "floor"]
+    header += ["holds", "× eager formula", "error against float64 (eager)"]
+    rows = []
+    for record in records:
+        work = (
+            f"eNTK of {record['points']:,} points, {record['layers']} linear layers, width {record['width']}"
+        )
+        rows.append([
+            work, milliseconds(record, FASTSNF), milliseconds(record, ntk.JACOBIANS),
+            milliseconds(record, EAGER), times(floors.ratio(record, ntk.JACOBIANS)),
+            at_least(record["floor_ratio"]), verdict(record), times(floors.ratio(record, EAGER)),
+            f"{record['error']:.1e} ({record['eager_error']:.1e})",
+        ])  # fmt: skip
+    return table(header, rows)
+
+
+def iga_table(records: Sequence[dict[str, Any]]) -> str:
+    """Return the table of adjusted steps."""
+    header = [
+        "work",
+        "sample points",
+        "groups",
+        "plain ms",
+        "adjusted ms",
+        "adjusted / plain",
+        "at most",
+        "holds",
+    ]
+    rows = []
+    for record in records:
+        height, width = record["shape"]
+        limit = record["most_ratio"]
+        rows.append([
+            f"step of {height} × {width} pixels, {record['layers']} linear layers, width {record['width']}, "
+            f"patches of {record['patch']}, end {record['end']}",
+            record["sample"], f"{record['groups']:,}", milliseconds(record, iga.PLAIN),
+            milliseconds(record, iga.ADJUSTED), times(floors.ratio(record, iga.ADJUSTED)),
+            NONE if limit is None else f"≤ {limit:.2f} ×", verdict(record),
+        ])  # fmt: skip
+    return table(header, rows)
+
+
 def machine_line(record: dict[str, Any]) -> str:
     """Return the machine and versions in one line."""
     machine, peak, copy = record["machine"], record.get("peak_gflop_s"), record.get("copy_gb_s")
@@ -132,12 +176,16 @@ def machine_line(record: dict[str, Any]) -> str:
 
 def document(records: Sequence[dict[str, Any]], failures: Sequence[str], command: str) -> str:
     """Return all tables with the command that made them, the machine, and what has no figure and why."""
-    speed = [record for record in records if "allocator" in record]
+    speed = [record for record in records if "allocator" in record and "suite" not in record]
+    grams = [record for record in records if record.get("suite") == ntk.SUITE]
+    adjusted = [record for record in records if record.get("suite") == iga.SUITE]
     memory = [record for record in records if record["case"] == "memory"]
     psnr = [record for record in records if record["case"] == "time-to-psnr"]
     parts = [f"Made by `{command}`."]
     if speed:
         parts += [machine_line(speed[0]), NOTE, speed_table(speed)]
+    for found, table_of in ((grams, ntk_table), (adjusted, iga_table)):
+        parts += [machine_line(found[0]), table_of(found)] if found else []
     parts += [memory_table(memory)] if memory else []
     parts += [psnr[0]["what"], psnr_table(psnr)] if psnr else []
     parts += [f"No figure: {failure}" for failure in failures]

@@ -20,7 +20,7 @@ from fastsnf.cli.options import choice, default, number
 from fastsnf.cli.parse import parse
 from fastsnf.errors import InputError
 
-SUITES = ("train", "infer", "all")
+SUITES = ("train", "infer", "ntk", "iga", "all")
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class BenchOptions:
     """Measure this machine, side by side with eager PyTorch. Needs a checkout of the repository."""
 
     suite: Annotated[str, tyro.conf.Positional, choice(SUITES)] = "all"
-    """What to measure: training steps, inference, or both."""
+    """What to measure: training, inference, the empirical NTK, gradient adjustment, or everything."""
     json: Annotated[bool, default("")] = False
     """Print the records as JSON instead of tables."""
     tune: Annotated[bool, default("")] = False

@@ -26,6 +26,8 @@ def test_tune_runs_the_search(command, monkeypatch, tmp_path):
     [
         (BenchOptions(), ["benchmarks", "all"]),
         (BenchOptions("train", json=True), ["benchmarks", "train", "--json"]),
+        (BenchOptions("ntk"), ["benchmarks", "ntk"]),
+        (BenchOptions("iga"), ["benchmarks", "iga"]),
         (BenchOptions(tune=True), ["benchmarks.tune"]),
     ],
 )

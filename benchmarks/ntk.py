@@ -1,0 +1,189 @@
+"""The whole empirical NTK of a field, beside Jacobians by `torch.func` and the formula in eager PyTorch."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.func import functional_call, grad, vmap
+
+from benchmarks import child
+from benchmarks.baselines import EagerField, activate
+from benchmarks.cases import IN_FEATURES, OUT_FEATURES
+from benchmarks.gate import Comparison, GateError, relative_error
+from benchmarks.sides import EAGER, FASTSNF, Run
+from fastsnf import ops
+from fastsnf.nn import SNF
+from fastsnf.ntk import empirical_ntk
+
+SUITE = "ntk"
+JACOBIANS = "torch.func"
+SIDES = (FASTSNF, JACOBIANS, EAGER)
+ROUNDS = 9
+QUICK_ROUNDS = 3
+
+
+@dataclass(frozen=True)
+class NtkCase:
+    """The eNTK `[points, points]` of 2 inputs, `hidden_layers` + 2 linear layers of `width`, 3 outputs.
+
+    `floor_ratio` is the least ratio of medians, Jacobians over fastsnf; None: reported, not bound.
+    """
+
+    points: int = 384
+    width: int = 256
+    hidden_layers: int = 2
+    floor_ratio: float | None = 50.0
+
+    @property
+    def name(self) -> str:
+        """The name of the case in records."""
+        return f"ntk-{self.width}-{self.points}"
+
+    @property
+    def flops(self) -> int:
+        """Useful FLOPs: both products of half a symmetric matrix, and a forward and a backward pass."""
+        widths = [IN_FEATURES, *[self.width] * (self.hidden_layers + 1), OUT_FEATURES]
+        pairs = list(pairwise(widths))
+        return self.points**2 * sum(a + b for a, b in pairs) + 4 * self.points * sum(a * b for a, b in pairs)
+
+    def scaled(self) -> NtkCase:
+        """Return the case for a quick look, without a floor."""
+        return replace(self, points=24, width=32, floor_ratio=None)
+
+
+CASES = (NtkCase(),)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A field and the points x `[n, 2]` of its NTK."""
+
+    case: NtkCase
+    field: SNF
+    x: Tensor
+
+    @classmethod
+    def of(cls, case: NtkCase, seed: int = 0) -> Problem:
+        """Return the problem of a case; the same seed gives the same weights and points."""
+        generator = torch.Generator().manual_seed(seed)
+        field = SNF(IN_FEATURES, OUT_FEATURES, case.width, case.hidden_layers, generator=generator)
+        return cls(case, field, torch.rand(case.points, IN_FEATURES, generator=generator) * 2 - 1)
+
+    def eager(self, dtype: torch.dtype = torch.float32) -> EagerField:
+        """Return the eager field with copies of the weights."""
+        return EagerField(*self.field.layer_tensors(), self.field.spec).to(dtype)
+
+    def engine(self) -> str:
+        """Return the name of the engine that fastsnf's side takes."""
+        return ops.chosen(self.x, *self.field.layer_tensors(), spec=self.field.spec)
+
+    def run(self, side: str) -> Run:
+        """Return one computation of the whole NTK on `side`."""
+        if side == FASTSNF:
+            return lambda: empirical_ntk(self.field, self.x)
+        eager = self.eager()
+        by: Callable[[EagerField, Tensor], Tensor] = by_jacobians if side == JACOBIANS else by_formula
+        return lambda: by(eager, self.x)
+
+
+def by_jacobians(field: EagerField, x: Tensor) -> Tensor:
+    """Return the NTK of the outputs' sum over sqrt(C) as ``J J^T``, one gradient a point by `torch.func`."""
+    params = {name: parameter.detach() for name, parameter in field.named_parameters()}
+
+    def scalar(params: dict[str, Tensor], point: Tensor) -> Tensor:
+        out = functional_call(field, params, (point.unsqueeze(0),))
+        return out.sum() / out.shape[-1] ** 0.5
+
+    gradients = vmap(grad(scalar), in_dims=(None, 0))(params, x)
+    jacobian = torch.cat([g.flatten(start_dim=1) for g in gradients.values()], dim=1)  # [n, P]
+    return jacobian @ jacobian.T
+
+
+def by_formula(field: EagerField, x: Tensor) -> Tensor:
+    """Return the same as ``sum_l (A A^T + 1) * (D D^T)``, a layer at a time, D by autograd."""
+    inputs, pre_activations, h = [], [], x
+    for linear, act in zip(field.linears, field.spec.activations, strict=True):
+        inputs.append(h.detach())
+        u = linear(h)
+        pre_activations.append(u)
+        h = activate(act, u)
+    cotangents = torch.autograd.grad(h.sum() / h.shape[-1] ** 0.5, pre_activations)
+    with torch.no_grad():
+        gram = torch.zeros(len(x), len(x), dtype=x.dtype)
+        for a, d in zip(inputs, cotangents, strict=True):
+            gram += (a @ a.T + 1.0) * (d @ d.T)
+    return gram
+
+
+def check(case: NtkCase) -> Comparison:
+    """Return the errors of fastsnf and of the eager formula against Jacobians in float64.
+
+    Raises:
+        GateError: fastsnf's is more than twice eager's.
+    """
+    problem = Problem.of(case)
+    exact = by_jacobians(problem.eager(torch.float64), problem.x.double())
+    errors = [
+        relative_error(value, exact)
+        for value in (empirical_ntk(problem.field, problem.x), by_formula(problem.eager(), problem.x))
+    ]
+    row = Comparison("gram", *errors)
+    if not row.holds:
+        raise GateError(
+            f"{case.name}: the eNTK is {row.fused:.1e} from float64, more than twice eager's "
+            f"{row.eager:.1e}; no time is taken of a wrong result"
+        )
+    return row
+
+
+def measure(case: dict[str, Any], rounds: int = ROUNDS) -> dict[str, Any]:
+    """Check a case, measure its sides in turn, and return the record."""
+    from benchmarks import machine, summary, timer
+
+    row = NtkCase(**case)
+    gate = check(row)
+    problem = Problem.of(row)
+    started = time.time()
+    taken = timer.measure({side: problem.run(side) for side in SIDES}, peak=machine.fma_peak, rounds=rounds)
+    return {
+        "suite": SUITE,
+        "case": row.name,
+        **asdict(row),
+        "layers": row.hidden_layers + 2,
+        "flops": row.flops,
+        "error": gate.fused,
+        "eager_error": gate.eager,
+        "allocator": child.KEPT,
+        "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
+        "engine": problem.engine(),
+        **summary.of_rounds(taken, SIDES, row.flops),
+        "machine": machine.describe(),
+    }
+
+
+def in_child(case: NtkCase, rounds: int = ROUNDS) -> dict[str, Any]:
+    """Return the record of a case, measured in a process of its own with the kept allocator.
+
+    Raises:
+        RuntimeError: the child failed, with its last line.
+    """
+    job = {"case": asdict(case), "rounds": rounds}
+    return child.run("benchmarks.ntk", job, child.environment(child.KEPT))
+
+
+def tasks(quick: bool) -> Iterator[tuple[str, Callable[[], dict[str, Any]]]]:
+    """Yield the names of the cases with calls that measure them."""
+    for case in CASES:
+        chosen, rounds = (case.scaled(), QUICK_ROUNDS) if quick else (case, ROUNDS)
+        yield f"NTK of {chosen.points} points", partial(in_child, chosen, rounds)
+
+
+if __name__ == "__main__":
+    child.serve(measure)
