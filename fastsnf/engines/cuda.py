@@ -93,7 +93,7 @@ def gram_reasons(device: torch.device, dtype: torch.dtype, shapes: Sequence[tupl
         why = [cause] if (cause := _gpu_failure(device.index)) else []
     if dtype != torch.float32:
         why.append(f"tensors are {dtype}, it computes in torch.float32")
-    widest = max((max(shape) for shape in shapes), default=0)
+    widest = max([0, *(max(shape) for shape in shapes)])  # torch.compile does not trace max's default
     if widest > MOST_UNITS:
         why.append(f"a layer has {widest} inputs or outputs, it takes at most {MOST_UNITS}")
     return why
