@@ -119,7 +119,7 @@ class Descent:
         if self.method == "S":
             gram = closed_form_ntk(x)
         else:
-            middle = layout.offsets // 2 * layout.groups
+            middle = layout.offsets // 2 * layout.groups  # row of the first group's middle point
             gram = empirical_ntk(field, x[middle : middle + layout.groups])
         pairs = leading(gram, self.end, start=start)
         vectors, coefficients = adjustment_of(pairs, 0, self.end, 0)
