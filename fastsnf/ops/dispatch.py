@@ -221,7 +221,8 @@ def _on_this_machine(engine: str) -> tuple[list[str], str]:
         return [native.missing()] if native.missing() else [], native.detail()
     if engine == "reference":
         return [], f"plain PyTorch {torch.__version__}"
-    return [cuda.missing()] if cuda.missing() else [], cuda.detail()
+    why = cuda.gram_reasons(torch.device("cuda"), torch.float32, [])
+    return why, "" if why else cuda.detail()
 
 
 def _check_name(name: str) -> None:

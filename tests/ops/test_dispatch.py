@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -185,6 +186,7 @@ def on_gpu(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, list[str]
     monkeypatch.setenv("TRITON_INTERPRET", "0")
     monkeypatch.setattr(torch.version, "hip", None)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr("fastsnf.engines.cuda._load", lambda: (None, "the CUDA extension is not built"))
 
     def ask(gpu_failure: str = "", *, broken: str = "") -> dict[str, list[str]]:
         monkeypatch.setattr("fastsnf.engines.triton.availability._gpu_failure", lambda _index: gpu_failure)
@@ -217,6 +219,16 @@ def test_where_triton_cannot_run_a_gpu_takes_the_reference(
     assert found["chosen"] == ["reference"]
     assert found["triton"][0].startswith("triton cannot be imported")
     assert ops.engines_report()[0]["reasons"] == found["triton"]
+
+
+def test_the_cuda_engine_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    def of(why: list[str]) -> dict[str, Any]:
+        monkeypatch.setattr("fastsnf.engines.cuda.gram_reasons", lambda *_: why)
+        monkeypatch.setattr("fastsnf.engines.cuda.detail", lambda: "some GPU")
+        return ops.engines_report()[-1]
+
+    assert of([]) == {"engine": "cuda", "available": True, "reasons": [], "detail": "some GPU"}
+    assert of(["too old"]) == {"engine": "cuda", "available": False, "reasons": ["too old"], "detail": ""}
 
 
 def test_without_a_gpu_triton_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
