@@ -50,6 +50,15 @@ def test_toy_end_to_end_and_again(tmp_path, request):
     assert len((tmp_path / RECORDS_FILE).read_text().splitlines()) == 12
 
 
+def test_the_curves_approach_each_other_with_width(undrawn, tmp_path):
+    options = {"points": 32, "group": 4, "ends": (4,), "steps": 60, "snapshots": 12, "device": "cpu"}
+    report = reproduce(
+        "iga-toy", out=tmp_path, widths=(32, 2048), methods=("S", "S~", "S~e"), seeds=2, **options
+    )
+    narrow, wide = ([float(cell) for cell in row[1:]] for row in report.tables[1].rows)
+    assert wide[0] < 0.5 * narrow[0]  # analytic and empirical NTK
+
+
 def test_a_row_runs_again_where_any_of_its_settings_differs(undrawn, tmp_path):
     small = {**TOY, "widths": (8,), "methods": ("I",)}
     for changed in ({}, {"lr": 0.2}, {"steps": 5}, {"snapshots": 1}, {"seeds": 2}):
