@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
 
-from benchmarks.cases import SINE, Case
+from benchmarks.cases import HIDDEN_LAYERS, IN_FEATURES, OUT_FEATURES, SINE, Case
 from benchmarks.launches import OMEGA, SCALE
 from fastsnf.spec import ACTIVATIONS, make_activation
 
@@ -38,6 +40,13 @@ MANNERS = (
 )
 """How the sides are run, for the tables."""
 
+CUDA, CUDA_REPLAYED = "cuda", "cuda-replayed"
+"""Sides of `ntk_gram`: the CUDA engine called from Python, and the replay of a CUDA graph of that call."""
+
+PLAIN = "plain"
+SAMPLES = ("argmax_lagged", "center", "random", "argmax")
+"""Sides of the adjusted step, by what stands for a group, beside the plain step as `fit` replays it."""
+
 OTHERS = (EAGER_FP32, EAGER_TF32, COMPILED_FP32, COMPILED_TF32)
 
 HOST_BOUND_POINTS = 131_072
@@ -50,7 +59,7 @@ ACTIVATION_WIDTH, ACTIVATION_POINTS = 256, 131_072
 
 @dataclass(frozen=True)
 class Row:
-    """One row of the records: `kind` is speed, fit, memory or quality; sides are measured in turn."""
+    """One row of the records: `kind` is a key of `work.KINDS`; sides are measured in turn."""
 
     kind: str
     case: Case
@@ -105,6 +114,71 @@ QUALITY_CASE = Case("train", 256, 262_144)
 """The photograph whose PSNR is compared: astronaut, gray, 512 x 512, full batch."""
 
 
+@dataclass(frozen=True)
+class GramCase(Case):
+    """A batch of NTK blocks [points, points] of 5 linear layers, from their inputs and cotangents."""
+
+    batch: int = 1
+
+    @property
+    def widths(self) -> list[tuple[int, int]]:
+        """(fan_in, fan_out) of every layer."""
+        return list(pairwise([IN_FEATURES, *[self.width] * (HIDDEN_LAYERS + 1), OUT_FEATURES]))
+
+    @property
+    def flops(self) -> int:
+        """Both products of half of each symmetric block."""
+        return self.batch * self.points**2 * sum(a + d for a, d in self.widths)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-able description."""
+        return {**super().to_dict(), "batch": self.batch}
+
+
+@dataclass(frozen=True)
+class AdjustedCase(Case):
+    """Steps on an RGB image, all points at once, `hidden_layers` + 2 linear layers; adjusted by patches."""
+
+    shape: tuple[int, int] = (512, 768)
+    hidden_layers: int = 2
+    patch: int = 32
+    end: int = 20
+    precision: str = "fp32"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-able description; the FLOPs are not those of `Case`, which has more layers."""
+        own = {"shape": list(self.shape), "patch": self.patch, "end": self.end, "precision": self.precision}
+        return {**super().to_dict(), **own, "layers": self.hidden_layers + 2, "flops": None}
+
+
+LEAST_SHARE = 0.40
+"""Of the FMA peak that this run has measured, by `GramCase.flops`, for the blocks of `GRAM_BATCH`."""
+
+LEAST_GRAM_RATIO = 3.0
+"""Eager's formula over the CUDA engine, for the same."""
+
+MOST_GRAM_SECONDS = 60e-6
+"""On the device, for one block."""
+
+GRAM_BATCH, GRAM_POINTS, GRAM_WIDTH = 64, 512, 256
+
+MOST_ADJUSTED_RATIO = 1.25
+"""The adjusted step over the plain one, for every sample but `argmax`, which asks for one more pass."""
+
+
+def gram(batch: int, points: int = GRAM_POINTS, width: int = GRAM_WIDTH) -> Row:
+    """Return the row of `ntk_gram`."""
+    case = GramCase("ntk", width, points, batch=batch)  # type: ignore[arg-type]  # no work of a field
+    return Row("ntk", case, (CUDA_REPLAYED, CUDA, EAGER_FP32), f"batch-{batch}")
+
+
+def adjusted(precision: str) -> Row:
+    """Return the row of a step with inductive gradient adjustment."""
+    points = AdjustedCase.shape[0] * AdjustedCase.shape[1]
+    case = AdjustedCase("iga", 256, points, precision=precision)  # type: ignore[arg-type]
+    return Row("iga", case, (PLAIN, *SAMPLES), precision)
+
+
 def speed(work: str, width: int, points: int, activation: str = "sine") -> Row:
     """Return the row of a training step or an inference pass."""
     act = SINE if activation == "sine" else make_activation(activation, omega=OMEGA, scale=SCALE)
@@ -141,6 +215,10 @@ def core() -> Iterator[Row]:
         yield speed("train", width, CORE_POINTS[0])
     yield speed("infer", 256, CORE_POINTS[1])
     yield memory(256, CORE_POINTS[0])
+    yield gram(GRAM_BATCH)
+    yield gram(1)
+    for precision in ("fp32", "tf32"):
+        yield adjusted(precision)
     yield Row("quality", QUALITY_CASE, (*OURS, EAGER_FP32))
     for width in CORE_WIDTHS:
         yield speed("train", width, CORE_POINTS[1])
@@ -169,6 +247,9 @@ def _grid() -> Iterator[Row]:
         for width in FULL_WIDTHS:
             yield speed("train", width, points)
             yield speed("infer", width, points)
+    for batch, points in ((4096, 64), (512, 256), (1, 128), (1, 1024), (1, 4096)):
+        for width in (GRAM_WIDTH, 181):
+            yield gram(batch, points, width)
     for activation in ACTIVATIONS:
         if activation not in ("sine", "identity"):
             yield speed("train", ACTIVATION_WIDTH, ACTIVATION_POINTS, activation)

@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +29,10 @@ TESTS_LOG = "gpu-tests.txt"
 PARTS = {"test_results.py": ("fp32", "tf32", "fast", "not fp32 and not tf32 and not fast")}
 """Files whose tests run in several processes, by what pytest's ``-k`` takes of them."""
 
-BUILD_SECONDS = 75.0
+BUILD_SECONDS = 90.0
 WARM_SECONDS = 90.0
 TEST_SECONDS = 200.0
-"""Of the core: what is left of its minutes, 3.5 at least, is for measuring."""
+"""Of the core, building beside warming: what is left of its minutes, 3.5 at least, is for measuring."""
 
 LEAVE_SECONDS = 12.0
 MOST_SECONDS = 86_400.0
@@ -71,15 +72,31 @@ def command(arguments: list[str], seconds: float, text: str | None = None) -> in
     return process.returncode
 
 
-def build(seconds: float) -> None:
-    """Build the native engine in place; without it fastsnf runs as well, so that a failure is only said."""
-    say("building what can be built")
+MODULES = {"_native": "the native CPU engine", "_cuda": "the CUDA extension"}
+
+
+def build(seconds: float) -> int:
+    """Build both native modules in place; return how many of those that a GPU needs are missing."""
+    say("building the native modules")
     if status := command(["setup.py", "-q", "build_ext", "--inplace"], seconds):
-        say(f"the native engine was not built (status {status})")
+        say(f"the build has ended with status {status}")
+    for name, what in MODULES.items():
+        if cause := not_built(name):
+            say(f"{'!' * 10} {what} was not built: {cause}")
+    return int(bool(not_built("_cuda")))
 
 
-def warm(seconds: float) -> None:
-    """Compile the kernels of the core and of the tests in parallel, as far as the time goes."""
+def not_built(name: str, folder: Path = ROOT / "fastsnf") -> str:
+    """Return why a module of the package is not there, nothing where it is."""
+    note = folder / f"{name}_not_built.txt"
+    if note.is_file():
+        return note.read_text(encoding="utf-8").strip()
+    built = any((folder / f"{name}{suffix}").is_file() for suffix in EXTENSION_SUFFIXES)
+    return "" if built else "the build has left neither the module nor a cause"
+
+
+def warm(seconds: float) -> int:
+    """Compile the kernels of the core and of the tests in parallel, as far as the time goes; return 0."""
     import torch
 
     from fastsnf.engines.triton.launch import architecture_of
@@ -89,6 +106,7 @@ def warm(seconds: float) -> None:
     say(f"compiling for {architecture} in {workers} processes")
     if status := command(["-m", "benchmarks.gpu.warm", architecture, str(workers)], seconds):
         say(f"not all was compiled ahead (status {status})")
+    return 0
 
 
 def test_runs() -> list[tuple[str, list[str]]]:
@@ -175,11 +193,17 @@ def run(suite: str, folder: Path, minutes: float | None, command_line: str) -> i
     with ThreadPoolExecutor(2) as pool:  # side by side: the native engine waits for one compiler
         steps = {"build": pool.submit(build, BUILD_SECONDS), "warm": pool.submit(warm, WARM_SECONDS)}
         for name, step in steps.items():
-            if error := step.exception():  # neither is needed
+            if error := step.exception():
                 say(f"{name}: {type(error).__name__}: {error}")
+                failed += name == "build"
+            else:
+                failed += step.result() or 0
     say(f"testing after {time.time() - began:.0f} s")
-    failed += test(folder, TEST_SECONDS if minutes is not None else 1800.0)
-    records.add("tests", "tests", {"failed_files": failed, "spent_seconds": round(time.time() - began, 1)})
+    failed_tests = test(folder, TEST_SECONDS if minutes is not None else 1800.0)
+    failed += failed_tests
+    records.add(
+        "tests", "tests", {"failed_files": failed_tests, "spent_seconds": round(time.time() - began, 1)}
+    )
     say(f"measuring after {time.time() - began:.0f} s")
     failed += measure(suite, folder, session, until)
     text = tables.write(folder, command_line)

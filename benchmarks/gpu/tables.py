@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.gpu import cases
+from benchmarks.gpu import cases, ntk_tables
 from benchmarks.gpu.record import RECORDS
 from benchmarks.tables import table, times
 
@@ -75,6 +75,10 @@ def floors_table(found: dict[str, Row]) -> str:
         what = f"inference, W = 256, N = {cases.RATE_POINTS:,}, {side}, 10⁹ points/s"
         lines.append([what, f"≥ {least / 1e9:g}", said, verdict(holds)])
     lines += _memory_floors(found) + _quality_floors(found)
+    lines += [
+        [what, floor, said or NOT_MEASURED, verdict(holds)]
+        for what, floor, said, holds in ntk_tables.floors(found)
+    ]
     return table(["work", "floor", "measured", "holds"], lines)
 
 
@@ -201,6 +205,8 @@ def document(rows: Sequence[Row], command: str) -> str:
         ("fit", fit_table),
         ("memory", memory_table),
         ("quality", quality_table),
+        ("ntk", ntk_tables.gram_table),
+        ("iga", ntk_tables.adjusted_table),
     ):
         chosen = [row for row in found.values() if row["kind"] == kind]
         parts += cases.MANNERS if chosen and kind == "speed" else []

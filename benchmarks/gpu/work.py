@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from benchmarks import launches, roofline
-from benchmarks.gpu import cases, rates, timing
+from benchmarks.gpu import cases, ntk, rates, timing
 from benchmarks.gpu.sides import PRECISION, Sides, eager_step, make_adam, settings
 from benchmarks.sides import Run, trainer_step
 from benchmarks.timer import Spread
@@ -225,5 +225,7 @@ KINDS: dict[str, Callable[[cases.Row, Figures, float], Figures]] = {
     "memory": memory,
     "fit": fit_step,
     "quality": quality,
+    "ntk": ntk.gram,
+    "iga": ntk.adjusted,
 }
 """What measures each kind of row, given the rates of this run and when to stop."""

@@ -9,6 +9,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,7 @@ def measure_all(
         started = time.time()
         poisoned = records.poisoned(row.key)
         sides = tuple(side for side in row.sides if side not in poisoned)
-        left = cases.Row(row.kind, row.case, sides, row.suffix)
+        left = replace(row, sides=sides)
         try:
             figures = kinds[row.kind](left, rates, until)
         except PoisonError as error:
