@@ -25,8 +25,12 @@ FIRST_ROUND = (1, 2, 4, 4)
 """Degrees of the filters before the first look at the residual. Of 21 pairs of eNTKs of SIREN fields, moved
 by steps of Adam of 1e-4 and 1e-3, it is then mostly below 4e-6 of the largest eigenvalue."""
 
-NEXT_ROUNDS: tuple[tuple[int, ...], ...] = ((4,), (2, 2), (1, 1, 1, 1))
-"""Degrees of the filters between two further looks: the first that the spectrum's range admits."""
+NEXT_ROUNDS: tuple[tuple[int, ...], ...] = ((8,), (4,), (2, 2), (1, 1, 1, 1))
+"""Degrees of the filters between two further looks: the first that the spectrum's range admits, and a flat
+spectrum admits much."""
+
+NEARLY = 100.0
+"""Times the tolerance: a residual for which a filter of degree 4 has mostly been enough."""
 
 MOST_PRODUCTS = 60
 """Products of the matrix with the block after which it counts as not converged."""
@@ -96,8 +100,7 @@ def block_pairs(gram: Tensor, count: int, tolerance: float, start: Tensor | None
             converged = residual <= tolerance
             if converged or not residual < float("inf") or products >= MOST_PRODUCTS:
                 return BlockPairs(values * scale[:, 0], x, residual, products, converged)
-            fitting = [round_ for round_ in NEXT_ROUNDS if argument(round_[0], RANGE) >= 2.0 * spread]
-            degrees = (fitting or NEXT_ROUNDS[-1:])[0]
+            degrees = _next_round(residual > NEARLY * tolerance, spread)
 
 
 def orthonormal(y: Tensor, x: Tensor) -> Tensor:
@@ -163,6 +166,13 @@ def filtered(gram: Tensor, scale: Tensor, x: Tensor, kx: Tensor, degree: int, sp
 def argument(degree: int, span: float) -> float:
     """Return the t at which ``T_d(t)``, about ``2^(d - 1) t^d``, is `span`."""
     return (span / 2 ** (degree - 1)) ** (1.0 / degree)
+
+
+def _next_round(far: bool, spread: float) -> tuple[int, ...]:
+    """Return the degrees of the next round, given whether the residual is far off and the `_spread`."""
+    rounds = NEXT_ROUNDS if far else NEXT_ROUNDS[1:]
+    fitting = [degrees for degrees in rounds if argument(degrees[0], RANGE) >= 2.0 * spread]
+    return fitting[0] if fitting else rounds[-1]
 
 
 def _spread(values: Tensor) -> Tensor:

@@ -136,7 +136,7 @@ def test_without_convergence_it_stops_and_says_so() -> None:
     gram = siren().float()
     found = block_pairs(gram[None], COUNT, 0.0)
     assert not found.converged
-    assert MOST_PRODUCTS <= found.products <= MOST_PRODUCTS + 4
+    assert MOST_PRODUCTS <= found.products <= MOST_PRODUCTS + 8
     assert 0.0 < found.residual < 1e-5
 
 
@@ -198,6 +198,8 @@ def test_a_block_that_has_no_rank_is_nan_and_not_something() -> None:
     zeros = torch.zeros(1, 9, 3)
     assert orthonormal(zeros, zeros).isnan().any()
     assert orthonormal(zeros + 1.0, zeros).isnan().any()
+    nearly = 1.0 + 1e-9 * torch.randn(1, 40, 12, generator=cases.generator(8), dtype=torch.float64)
+    assert orthonormal(nearly, torch.zeros_like(nearly)).isnan().any()  # some pivot is negative
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
