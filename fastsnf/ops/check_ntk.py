@@ -14,6 +14,9 @@ from fastsnf.reference.adjusted import Adjustment, Layout
 REAL_OF = {dtype: dtype for dtype in REAL_DTYPES} | {pair: dtype for dtype, pair in COMPLEX_OF.items()}
 """The real type of every type that an operand of an NTK may have."""
 
+MOST_SLOTS = 2**40
+"""Numbers of slots beyond any memory are refused while they still are numbers to every engine."""
+
 
 def check_gram(
     inputs: Sequence[Tensor], cotangents: Sequence[Tensor], bias: bool | Sequence[bool]
@@ -79,8 +82,10 @@ def check_adjustment(x: Tensor, adjustment: Adjustment) -> None:
     """
     (groups, offsets, slots), vectors, coefficients = adjustment
     points = x.shape[:-1].numel()
-    if groups < 1 or offsets < 1:
+    if not (isinstance(groups, int) and isinstance(offsets, int)) or groups < 1 or offsets < 1:
         raise InputError(f"expected at least one group and one offset; got {groups} and {offsets}")
+    if groups * offsets > MOST_SLOTS:
+        raise InputError(f"expected at most 2^40 slots; got {groups} groups x {offsets} offsets")
     if slots is None:
         if points != groups * offsets:
             raise InputError(

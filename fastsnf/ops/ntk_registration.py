@@ -14,9 +14,7 @@ import torch
 from torch import Tensor
 
 from fastsnf.engines import cuda, native
-from fastsnf.ops.check_ntk import check_slots
 from fastsnf.ops.registration import MODULES, empty_gradients, flat_gradients, spec_of, unflatten
-from fastsnf.reference.adjusted import Layout
 
 GRAM_MODULES: dict[str, ModuleType] = {"cuda": cuda, "native": native}
 """The engines that compute NTK blocks behind the operator."""
@@ -76,8 +74,10 @@ def field_adjusted_mse(
     has_bias: Sequence[bool],
     engine: str,
 ) -> list[Tensor]:
-    """Return the weighted MSE, 0-d, the row [groups] of each group's largest residual, and the gradients."""
-    check_slots(Layout(groups, offsets, slots))  # a compiled caller has not looked; the engine writes there
+    """Return the weighted MSE, 0-d, the row [groups] of each group's largest residual, and the gradients.
+
+    The engine looks at the slots once more: a compiled caller has not.
+    """
     loss, d_weights, d_biases, largest = MODULES[engine].adjusted_mse_value_and_grad(
         x,
         target,

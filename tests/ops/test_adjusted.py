@@ -231,6 +231,8 @@ def test_nothing_is_recorded(engine: str) -> None:
 
 BAD = [
     ({"layout": Layout(0, 5)}, "at least one group and one offset; got 0 and 5"),
+    ({"layout": Layout(6, 2.0)}, "at least one group and one offset; got 6 and 2.0"),
+    ({"layout": Layout(6, 2**60, torch.arange(30))}, "at most 2\\^40 slots; got 6 groups x"),
     ({"layout": Layout(6, 4)}, r"expected 24 points, 6 groups of 4; got 30"),
     ({"layout": Layout(5, 6)}, r"expected vectors \[5, k\], one row a group"),
     ({"layout": Layout(6, 5, torch.arange(29))}, r"slots of shape \[30\], one a point, .*; got \[29\]"),

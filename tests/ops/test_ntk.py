@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from fastsnf import ops, reference
 from fastsnf.errors import EngineError, InputError
@@ -125,6 +126,54 @@ def test_the_cuda_engine_says_why_it_cannot() -> None:
         ops.ntk_gram(given.inputs, given.cotangents, engine="cuda")
     with ops.use_engine("cuda"), pytest.raises(EngineError, match="engine 'cuda' cannot take this call: "):
         ops.ntk_gram(given.inputs, given.cotangents)
+
+
+def test_where_the_cuda_engine_can_auto_takes_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A double in its place: what it is asked, what crosses, and that its result comes back."""
+    given, asked = some(complex_from=1), []
+
+    def reasons(device: torch.device, dtype: torch.dtype, shapes: list) -> list[str]:
+        asked.append((device, dtype, shapes))
+        return [] if dtype == torch.float32 else ["it computes in torch.float32"]
+
+    def gram(inputs: list[Tensor], cotangents: list[Tensor], bias: list[bool]) -> Tensor:
+        assert {t.dim() for t in (*inputs, *cotangents)} == {3}
+        return reference.ntk.ntk_gram(inputs, cotangents, bias) + 1.0
+
+    monkeypatch.setattr("fastsnf.engines.cuda.gram_reasons", reasons)
+    monkeypatch.setattr("fastsnf.engines.cuda.gram", gram)
+    for inputs, cotangents in (given[:2], ([a[0] for a in given.inputs], [d[0] for d in given.cotangents])):
+        found = ops.ntk_gram(inputs, cotangents, bias=given.bias)
+        assert_close(found, reference.ntk.ntk_gram(inputs, cotangents, given.bias) + 1.0, FLOAT32)
+    assert asked[0] == (torch.device("cpu"), torch.float32, UNITS)
+    with ops.use_engine("cuda"):
+        assert float(ops.ntk_gram(*[[torch.zeros(1, 1)]] * 2)) == 1.0
+    with ops.use_engine("reference"):
+        assert float(ops.ntk_gram(*[[torch.zeros(1, 1)]] * 2)) == 0.0
+    doubled = some(dtype=torch.float64)
+    assert torch.equal(ops.ntk_gram(doubled.inputs, doubled.cotangents, bias=doubled.bias), doubled.eager())
+    leaf = torch.ones(1, 1, requires_grad=True)
+    assert ops.ntk_gram([leaf], [leaf]).item() == 2.0
+
+
+def test_small_matrices_go_to_the_cuda_engine_where_it_can(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = []
+
+    def small(matrix: Tensor) -> tuple[Tensor, Tensor]:
+        taken.append(tuple(matrix.shape))
+        values, vectors = torch.linalg.eigh(matrix)
+        return values, vectors
+
+    monkeypatch.setattr(
+        "fastsnf.engines.cuda.gram_reasons", lambda _device, dtype, _shapes: ["no"] * (dtype != torch.float32)
+    )
+    monkeypatch.setattr("fastsnf.engines.cuda.eigh_small", small)
+    for shape, dtype in (((3, 3), torch.float32), ((2, 4, 64, 64), torch.float32), ((3, 3), torch.float64),
+                         ((65, 65), torch.float32), ((0, 3, 3), torch.float32)):  # fmt: skip
+        matrix = torch.eye(shape[-1], dtype=dtype).expand(shape)
+        values, vectors = ops.small_eigh(matrix)
+        assert (values.shape, vectors.shape) == (shape[:-1], shape)
+    assert taken == [(1, 3, 3), (8, 64, 64)]
 
 
 @NATIVE
