@@ -40,11 +40,13 @@ def ntk_gram(inputs: Sequence[Tensor], cotangents: Sequence[Tensor], bias: Seque
     `inputs` are [B, n, fan_in], `cotangents` [B, n, fan_out], real or complex, and `bias` says which layers
     have one; there is at least one layer. K is symmetric to the bit.
     """
-    layers = [
+    terms = (
         ((a @ a.mH + float(has_bias)) * (d @ d.mH)).real
         for a, d, has_bias in zip(inputs, cotangents, bias, strict=True)
-    ]
-    gram = torch.stack(layers).sum(dim=0)
+    )
+    gram = next(terms)
+    for term in terms:
+        gram = gram + term
     return 0.5 * (gram + gram.mT)  # a matrix product with its own transpose rounds each side in its own way
 
 
