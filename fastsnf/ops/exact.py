@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor
 
 EXACT = ("ieee", "none")
+"""What the setting says where products are float32's own."""
 
 
-@contextlib.contextmanager
-def full_float32(like: Tensor) -> Iterator[None]:
-    """Keep torch's products on `like`'s device from TF32 and bfloat16 inside the block.
+def full_float32(like: Tensor) -> AbstractContextManager[None]:
+    """Return a context that keeps torch's products on `like`'s device from TF32 and bfloat16.
 
     The setting is the process's: another thread's products are exact meanwhile too. A compiled graph keeps
     the setting that it runs under.
     """
+    if torch.compiler.is_compiling():
+        return nullcontext()
     setting = _setting(like.device.type)
-    if setting is None or torch.compiler.is_compiling() or (before := setting.fp32_precision) in EXACT:
-        yield
-        return
-    setting.fp32_precision = "ieee"
+    return nullcontext() if setting is None or setting.fp32_precision in EXACT else _exact(setting)
+
+
+@contextmanager
+def _exact(setting: Any) -> Iterator[None]:
+    before, setting.fp32_precision = setting.fp32_precision, "ieee"
     try:
         yield
     finally:

@@ -114,6 +114,11 @@ def test_the_ntk_in_one_graph(act: Activation) -> None:
     assert_close(compiled(*given), ntk(*given), TOLERANCE)
     if not native.missing():
         assert calls_of_engines(graphs) == {"layer_trace", "ntk_gram"}
+    torch.compiler.reset()
+    graphs.clear()
+    with ops.use_engine("reference"):
+        assert_close(torch.compile(ntk, fullgraph=True, backend=backend)(*given), ntk(*given), TOLERANCE)
+    assert calls_of_engines(graphs) == set()
 
 
 @SOME_ACTS
