@@ -4,9 +4,11 @@
 // Both products are sums of float32 FMAs over the width, cut in chunks of k. A chunk of both operands' rows is
 // read into registers while the one before it is multiplied, then stored transposed, k-major, into the other of
 // two buffers of shared memory. The chunks of all products of all terms are one sequence, so that the reads of
-// the next product begin under the end of the last. Long sums are cut in parts of kPart, which keeps their
-// rounding errors near those of a blocked matrix product. To make room for that, what is touched once a product,
-// the finished A A^T and the sum over terms, lies in shared memory.
+// the next product begin under the end of the last.
+//
+// Long sums are cut in parts of kPart, which keeps their rounding errors near those of a blocked matrix product:
+// parts of A A^T are added up in shared memory, and each part of D D^T is multiplied with that sum at once and
+// added to the sum over terms, in shared memory too: neither is touched often, and registers are for the FMAs.
 #pragma once
 
 #include "gram.h"
@@ -31,11 +33,12 @@ __device__ __forceinline__ void write(float* to, const Floats<Count>& values) {
 }
 
 // The geometry: a warp is 4 rows by 8 columns of threads, a thread has `Rows` rows, in fours, by `Columns`
-// columns of the tile.
+// columns of the tile, in groups of `Group`.
 template <int Tile_, int Rows_, int Columns_, int Chunk_, int Resident_>
 struct Shape {
   static constexpr int Tile = Tile_, Rows = Rows_, Columns = Columns_, Chunk = Chunk_;
   static constexpr int Resident = Resident_;  // blocks of threads on a multiprocessor
+  static constexpr int Group = Columns < 4 ? Columns : 4;
   static constexpr int Threads = (Tile / Rows) * (Tile / Columns);
   static constexpr int Quads = Chunk / 4;  // of a row in a chunk
   static constexpr int RowsAtOnce = Threads / Quads;
@@ -44,11 +47,16 @@ struct Shape {
   // Rows of the four k of quad q lie where `row ^ q * Swizzle` says: the 32 threads of a warp, which hold
   // 32 / Quads rows by Quads quads, then store to 32 banks.
   static constexpr int Swizzle = 32 / Quads;
-  static_assert(Rows % 4 == 0 && Tile % WarpRows == 0 && Tile % WarpColumns == 0 && Tile % RowsAtOnce == 0);
+  // Where row r and column c of a thread lie, from its first ones on: a warp reads neighbouring fours together.
+  __host__ __device__ static constexpr int row(int r) { return r % 4 + r / 4 * 16; }
+  __host__ __device__ static constexpr int column(int c) { return c % Group + c / Group * 8 * Group; }
+  static_assert(Columns % Group == 0 && Rows % 4 == 0 && Tile % WarpRows == 0 && Tile % WarpColumns == 0 &&
+                Tile % RowsAtOnce == 0);
   static_assert(Swizzle % 4 == 0 && Tile % 32 == 0);
 };
 
-using LargeTile = Shape<64, 8, 4, 16, 3>;
+using LargeTile =
+    Shape<64, 8, 8, 16, 4>;  // 64 FMAs for 4 reads of shared memory; as many registers as there are
 using SmallTile = Shape<32, 4, 2, 32, 3>;  // for few points: four times as many blocks of threads
 
 // Where a chunk begins: product 0 is A A^T, 1 is D D^T.
@@ -114,25 +122,31 @@ __device__ __forceinline__ void stage(float* chunk, const Floats<4> (&quads)[S::
   }
 }
 
-// sum[r][c] += rows[k][row + r] * columns[k][column + c] over a chunk; rows in fours, 16 apart.
+// sum[r][c] += rows[k][row + row(r)] * columns[k][column + column(c)] over a chunk.
 template <class S>
 __device__ __forceinline__ void multiply(const float* rows, const float* columns, int row, int column,
                                          float (&sum)[S::Rows][S::Columns]) {
 #pragma unroll
   for (int k = 0; k < S::Chunk; k++) {
     const int swizzle = k / 4 * S::Swizzle;
-    float left[S::Rows];
+    float left[S::Rows], right[S::Columns];
 #pragma unroll
     for (int g = 0; g < S::Rows; g += 4) {
-      const Floats<4> four = read<4>(rows + k * S::Tile + ((row + 4 * g) ^ swizzle));
+      const Floats<4> four = read<4>(rows + k * S::Tile + ((row + S::row(g)) ^ swizzle));
 #pragma unroll
       for (int r = 0; r < 4; r++) left[g + r] = four.at[r];
     }
-    const Floats<S::Columns> right = read<S::Columns>(columns + k * S::Tile + (column ^ swizzle));
+#pragma unroll
+    for (int g = 0; g < S::Columns; g += S::Group) {
+      const Floats<S::Group> group =
+          read<S::Group>(columns + k * S::Tile + ((column + S::column(g)) ^ swizzle));
+#pragma unroll
+      for (int c = 0; c < S::Group; c++) right[g + c] = group.at[c];
+    }
 #pragma unroll
     for (int r = 0; r < S::Rows; r++)
 #pragma unroll
-      for (int c = 0; c < S::Columns; c++) sum[r][c] = fmaf(left[r], right.at[c], sum[r][c]);
+      for (int c = 0; c < S::Columns; c++) sum[r][c] = fmaf(left[r], right[c], sum[r][c]);
   }
 }
 
@@ -144,10 +158,10 @@ __device__ inline void place_of(int t, int& i, int& j) {
   i = t - j * (j + 1) / 2;
 }
 
-// This thread's entry (r, c) of a tile in shared memory, neighbouring threads side by side.
+// This thread's entries (r, g) to (r, g + Group) of a tile in shared memory, neighbouring threads side by side.
 template <class S>
-__device__ __forceinline__ float& entry(float* tile, int r, int c) {
-  return tile[(r * S::Columns + c) * S::Threads + static_cast<int>(threadIdx.x)];
+__device__ __forceinline__ float* entries(float* tile, int r, int g) {
+  return tile + (r * S::Columns + g) * S::Threads + static_cast<int>(threadIdx.x) * S::Group;
 }
 
 // What a launch begins with: what the one before it has stored, or 0.
@@ -157,27 +171,63 @@ __device__ __forceinline__ void begin(const float* out, bool adds, int n, int ro
   for (int r = 0; r < S::Rows; r++)
 #pragma unroll
     for (int c = 0; c < S::Columns; c++) {
-      const int i = row + r % 4 + r / 4 * 16, j = column + c;
-      entry<S>(total, r, c) = adds && i < n && j < n ? out[static_cast<int64_t>(i) * n + j] : 0.0f;
+      const int i = row + S::row(r), j = column + S::column(c);
+      const bool there = adds && i < n && j < n;
+      entries<S>(total, r, c / S::Group * S::Group)[c % S::Group] =
+          there ? out[static_cast<int64_t>(i) * n + j] : 0.0f;
     }
 }
 
-// The end of a product: keeps A A^T, or adds the term.
+// The end of a part of A A^T: adds it to `first`, which it sets to the bias before where it is the first part.
 template <class S>
-__device__ __forceinline__ void conclude(const Term& term, int product, float (&sum)[S::Rows][S::Columns],
-                                         float* first, float* total) {
+__device__ __forceinline__ void keep(float bias, bool begins, const float (&part)[S::Rows][S::Columns],
+                                     float* first) {
 #pragma unroll
   for (int r = 0; r < S::Rows; r++)
 #pragma unroll
-    for (int c = 0; c < S::Columns; c++) {
-      if (product) {
-        float& place = entry<S>(total, r, c);
-        place = fmaf(entry<S>(first, r, c), sum[r][c], place);
-      } else {
-        entry<S>(first, r, c) = term.sign * (sum[r][c] + term.bias);
-      }
-      sum[r][c] = 0.0f;
+    for (int g = 0; g < S::Columns; g += S::Group) {
+      Floats<S::Group> sum = read<S::Group>(entries<S>(first, r, g));
+#pragma unroll
+      for (int c = 0; c < S::Group; c++) sum.at[c] = (begins ? bias : sum.at[c]) + part[r][g + c];
+      write<S::Group>(entries<S>(first, r, g), sum);
     }
+}
+
+// The end of a part of D D^T: adds its product with `first`.
+template <class S>
+__device__ __forceinline__ void add(float sign, float* first, const float (&part)[S::Rows][S::Columns],
+                                    float* total) {
+#pragma unroll
+  for (int r = 0; r < S::Rows; r++)
+#pragma unroll
+    for (int g = 0; g < S::Columns; g += S::Group) {
+      const Floats<S::Group> left = read<S::Group>(entries<S>(first, r, g));
+      Floats<S::Group> sum = read<S::Group>(entries<S>(total, r, g));
+#pragma unroll
+      for (int c = 0; c < S::Group; c++) sum.at[c] = fmaf(sign * left.at[c], part[r][g + c], sum.at[c]);
+      write<S::Group>(entries<S>(total, r, g), sum);
+    }
+}
+
+// Takes this thread's entries of a tile.
+template <class S>
+__device__ __forceinline__ void take(float* tile, float (&values)[S::Rows][S::Columns]) {
+#pragma unroll
+  for (int r = 0; r < S::Rows; r++)
+#pragma unroll
+    for (int g = 0; g < S::Columns; g += S::Group) {
+      const Floats<S::Group> group = read<S::Group>(entries<S>(tile, r, g));
+#pragma unroll
+      for (int c = 0; c < S::Group; c++) values[r][g + c] = group.at[c];
+    }
+}
+
+template <class S>
+__device__ __forceinline__ void clear(float (&values)[S::Rows][S::Columns]) {
+#pragma unroll
+  for (int r = 0; r < S::Rows; r++)
+#pragma unroll
+    for (int c = 0; c < S::Columns; c++) values[r][c] = 0.0f;
 }
 
 // Stores i <= j and its mirror image; the rest of a tile on the diagonal belongs to another thread.
@@ -188,7 +238,7 @@ __device__ __forceinline__ void finish(float* out, int n, int row, int column,
   for (int r = 0; r < S::Rows; r++)
 #pragma unroll
     for (int c = 0; c < S::Columns; c++) {
-      const int i = row + r % 4 + r / 4 * 16, j = column + c;
+      const int i = row + S::row(r), j = column + S::column(c);
       if (i > j || j >= n) continue;
       out[static_cast<int64_t>(i) * n + j] = total[r][c];
       out[static_cast<int64_t>(j) * n + i] = total[r][c];
@@ -200,26 +250,28 @@ template <class S>
 __device__ __forceinline__ void finish_inside(float* out, int n, int row, int column,
                                               const float (&total)[S::Rows][S::Columns]) {
 #pragma unroll
-  for (int g = 0; g < S::Rows; g += 4) {
+  for (int g = 0; g < S::Columns; g += S::Group) {
 #pragma unroll
-    for (int r = 0; r < 4; r++) {
-      Floats<S::Columns> along;
+    for (int r = 0; r < S::Rows; r++) {
+      Floats<S::Group> along;
 #pragma unroll
-      for (int c = 0; c < S::Columns; c++) along.at[c] = total[g + r][c];
-      write<S::Columns>(out + static_cast<int64_t>(row + 4 * g + r) * n + column, along);
+      for (int c = 0; c < S::Group; c++) along.at[c] = total[r][g + c];
+      write<S::Group>(out + static_cast<int64_t>(row + S::row(r)) * n + column + S::column(g), along);
     }
-#pragma unroll
-    for (int c = 0; c < S::Columns; c++)
-      write<4>(out + static_cast<int64_t>(column + c) * n + row + 4 * g,
-               {total[g][c], total[g + 1][c], total[g + 2][c], total[g + 3][c]});
   }
+#pragma unroll
+  for (int c = 0; c < S::Columns; c++)
+#pragma unroll
+    for (int g = 0; g < S::Rows; g += 4)
+      write<4>(out + static_cast<int64_t>(column + S::column(c)) * n + row + S::row(g),
+               {total[g][c], total[g + 1][c], total[g + 2][c], total[g + 3][c]});
 }
 
 template <class S>
 __global__ void __launch_bounds__(S::Threads, S::Resident)
     gram_kernel(const __grid_constant__ GramTerms terms, const __grid_constant__ GramShape shape) {
   alignas(16) __shared__ float rows[2][S::Chunk * S::Tile], columns[2][S::Chunk * S::Tile];
-  __shared__ float first[S::Tile * S::Tile], total[S::Tile * S::Tile];
+  alignas(16) __shared__ float first[S::Tile * S::Tile], total[S::Tile * S::Tile];
   const int n = shape.n;
   const int count = shape.tiles * (shape.tiles + 1) / 2;
   const int64_t batch = blockIdx.x / static_cast<unsigned>(count);
@@ -229,10 +281,11 @@ __global__ void __launch_bounds__(S::Threads, S::Resident)
   const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
   constexpr int Across = S::Tile / S::WarpColumns;
   const int row = warp / Across * S::WarpRows + lane / 8 * 4;
-  const int column = warp % Across * S::WarpColumns + lane % 8 * S::Columns;
+  const int column = warp % Across * S::WarpColumns + lane % 8 * S::Group;
   float* const out = shape.out + batch * n * n;
 
-  float part[S::Rows][S::Columns] = {}, sum[S::Rows][S::Columns] = {};
+  float part[S::Rows][S::Columns];
+  clear<S>(part);
   begin<S>(out, shape.adds, n, tile_i * S::Tile + row, tile_j * S::Tile + column, total);
 
   Floats<4> left[S::Reads], right[S::Reads];
@@ -253,17 +306,14 @@ __global__ void __launch_bounds__(S::Threads, S::Resident)
       fetch<S>(from, batch, tile_j * S::Tile, n, next.k, right);
     }
     multiply<S>(rows[buffer], columns[buffer], row, column, part);
-    const bool is_last = chunk.is_last(terms, S::Chunk);
-    if (is_last || (chunk.k + S::Chunk) % kPart == 0) {
-#pragma unroll
-      for (int r = 0; r < S::Rows; r++)
-#pragma unroll
-        for (int c = 0; c < S::Columns; c++) {
-          sum[r][c] += part[r][c];
-          part[r][c] = 0.0f;
-        }
+    if (chunk.is_last(terms, S::Chunk) || (chunk.k + S::Chunk) % kPart == 0) {
+      const Term& term = terms.terms[chunk.term];
+      if (chunk.product)
+        add<S>(term.sign, first, part, total);
+      else
+        keep<S>(term.bias, chunk.k < kPart, part, first);
+      clear<S>(part);
     }
-    if (is_last) conclude<S>(terms.terms[chunk.term], chunk.product, sum, first, total);
     if (!more) break;
     if (terms.terms[next.term].turned) turn(right);
     stage<S>(rows[buffer ^ 1], left);
@@ -272,15 +322,12 @@ __global__ void __launch_bounds__(S::Threads, S::Resident)
     chunk = next;
   }
 
-#pragma unroll
-  for (int r = 0; r < S::Rows; r++)
-#pragma unroll
-    for (int c = 0; c < S::Columns; c++) sum[r][c] = entry<S>(total, r, c);
+  take<S>(total, part);
   const int i = tile_i * S::Tile, j = tile_j * S::Tile;
   if (i != j && j + S::Tile <= n && n % 4 == 0)
-    finish_inside<S>(out, n, i + row, j + column, sum);
+    finish_inside<S>(out, n, i + row, j + column, part);
   else
-    finish<S>(out, n, i + row, j + column, sum);
+    finish<S>(out, n, i + row, j + column, part);
 }
 
 }  // namespace fastsnf::cuda

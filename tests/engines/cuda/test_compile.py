@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[3]
 REGISTERS = 65536
 """Of a multiprocessor, on every machine that is compiled for."""
 
-BLOCKS = {"64": (128, 3), "32": (128, 3), "eigh": (256, 1)}
+BLOCKS = {"64": (64, 4), "32": (128, 3), "eigh": (256, 1)}
 """Threads of a block and blocks a multiprocessor: the launch bounds of `LargeTile`, `SmallTile`, Jacobi."""
 
 
