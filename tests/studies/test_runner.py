@@ -90,7 +90,10 @@ def test_k_balanced_eigenvalues_become_the_kth():
 def test_the_verdict_says_what_the_figures_say():
     assert "falls with the balanced eigenvalues: 0.900 -> 0.500" in verdict([0.9, 0.5])
     assert "does not fall" in verdict([0.5, 0.9])
-    assert "does not fall" in verdict([0.5, 0.5, 0.4])
+    assert "falls with the balanced eigenvalues, but for 1 of them: 0.500 -> 0.600" in verdict(
+        [0.5, 0.6, 0.4]
+    )
+    assert "does not fall" in verdict([0.5, 0.4, 0.5])
     assert "no rows" in verdict([None])
 
 

@@ -223,17 +223,21 @@ def name_of(model: str, group: int | None, balanced: int | None) -> str:
 def verdict(errors: Sequence[float | None]) -> str:
     """Return one line: whether the error of high frequencies falls with balanced eigenvalues.
 
+    Args:
+        errors: of plain training and of every number of eigenvalues, ascending; None where there is none.
+
     >>> verdict([0.9, 0.5, 0.2])
     'The error of the high frequencies falls with the balanced eigenvalues: 0.900 -> 0.500 -> 0.200.'
     """
     there = [error for error in errors if error is not None]
-    falls = len(there) > 1 and all(b < a for a, b in pairwise(there))
+    falls = [after < before for before, after in pairwise(there)]
     chain = " -> ".join(f"{error:.3f}" for error in there)
-    if falls:
-        return f"The error of the high frequencies falls with the balanced eigenvalues: {chain}."
-    return (
-        f"The error of the high frequencies does not fall with every eigenvalue more: {chain or 'no rows'}."
-    )
+    what = "The error of the high frequencies"
+    if len(there) < 2 or there[-1] >= there[0]:
+        return f"{what} does not fall with the balanced eigenvalues: {chain or 'no rows'}."
+    if all(falls):
+        return f"{what} falls with the balanced eigenvalues: {chain}."
+    return f"{what} falls with the balanced eigenvalues, but for {falls.count(False)} of them: {chain}."
 
 
 def _heat(outcome: Outcome, model: str) -> Heat:
