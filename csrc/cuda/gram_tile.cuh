@@ -82,21 +82,25 @@ template <class S>
 __device__ __forceinline__ void fetch(const Operand& from, int64_t batch, int first, int n, int k,
                                       Floats<4> (&quads)[S::Reads]) {
   k += static_cast<int>(threadIdx.x) % S::Quads * 4;
-  const float* base = from.data + batch * from.batch_stride + k;
+  first += static_cast<int>(threadIdx.x) / S::Quads;
+  const float* place = from.data + batch * from.batch_stride + first * from.row_stride + k;
+  const int64_t step = S::RowsAtOnce * from.row_stride;
+  if (from.in_quads) {
+    const int rows = k < from.width ? n - first : 0;
 #pragma unroll
-  for (int i = 0; i < S::Reads; i++) {
-    const int row = first + static_cast<int>(threadIdx.x) / S::Quads + i * S::RowsAtOnce;
-    quads[i] = {0.0f, 0.0f, 0.0f, 0.0f};
-    if (row >= n) continue;
-    const float* place = base + row * from.row_stride;
-    if (from.in_quads) {
-      if (k < from.width) quads[i] = read<4>(place);
-    } else {
-#pragma unroll
-      for (int j = 0; j < 4; j++)
-        if (k + j < from.width) quads[i].at[j] = place[j];
+    for (int i = 0; i < S::Reads; i++) {
+      quads[i] = {0.0f, 0.0f, 0.0f, 0.0f};
+      if (i * S::RowsAtOnce < rows) quads[i] = read<4>(place + i * step);
     }
+    return;
   }
+#pragma unroll
+  for (int i = 0; i < S::Reads; i++)
+#pragma unroll
+    for (int j = 0; j < 4; j++) {
+      const bool there = i * S::RowsAtOnce < n - first && k + j < from.width;
+      quads[i].at[j] = there ? place[i * step + j] : 0.0f;
+    }
 }
 
 // Multiplies complex numbers by the imaginary unit.
