@@ -112,6 +112,9 @@ def install(source: Path, target: Path, **environment: str) -> subprocess.Comple
 
 
 PROBE = """
+import sys
+# an editable install beside it would lend its native modules
+sys.meta_path = [finder for finder in sys.meta_path if "Editable" not in str(finder)]
 import torch, fastsnf
 field = fastsnf.SNF(2, 3, 8, 1)
 out = field(torch.zeros(5, 2))
