@@ -1,5 +1,6 @@
 // fastsnf._cuda: pointers, sizes and a stream in, nothing of torch. The caller (fastsnf/engines/cuda.py) owns
-// every buffer, has checked its dtype and device, and keeps it until the stream is done with it.
+// every buffer, has checked its dtype and device and made that device the current one, and keeps the buffer until
+// the stream is done with it.
 #include <cuda_runtime.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
@@ -35,25 +36,8 @@ void succeed(cudaError_t status, const char* what) {
                            cudaGetErrorString(status));
 }
 
-// Makes a device the current one for as long as this lives.
-class OnDevice {
- public:
-  explicit OnDevice(int device) {
-    succeed(cudaGetDevice(&before_), "the current CUDA device");
-    if (before_ == device) return;
-    succeed(cudaSetDevice(device), "choosing the CUDA device");
-    changed_ = true;
-  }
-  ~OnDevice() {
-    if (changed_) cudaSetDevice(before_);
-  }
-  OnDevice(const OnDevice&) = delete;
-  OnDevice& operator=(const OnDevice&) = delete;
-
- private:
-  int before_ = 0;
-  bool changed_ = false;
-};
+// Makes this module's own runtime agree with the caller's, whose current device `device` is.
+void use_device(int device) { succeed(cudaSetDevice(device), "choosing the CUDA device"); }
 
 Operand read_operand(const OperandTuple& tuple, const std::string& name) {
   const auto& [address, width, batch_stride, row_stride, is_complex] = tuple;
@@ -91,7 +75,7 @@ void run_gram(uintptr_t out, int64_t batch, int64_t n, const std::vector<LayerTu
   require(device >= 0, "expected a device of 0 or more");
   const std::vector<Term> terms = read_terms(layers);
   const py::gil_scoped_release release;
-  const OnDevice here(device);
+  use_device(device);
   succeed(gram(terms, reinterpret_cast<float*>(out), batch, static_cast<int32_t>(n),
                reinterpret_cast<cudaStream_t>(stream)),
           "launching gram");
@@ -106,7 +90,7 @@ void run_eigh_small(uintptr_t matrix, uintptr_t values, uintptr_t vectors, int64
           "expected a batch of 1 or more that a grid of thread blocks holds; got " + std::to_string(batch));
   require(device >= 0, "expected a device of 0 or more");
   const py::gil_scoped_release release;
-  const OnDevice here(device);
+  use_device(device);
   succeed(eigh_small(reinterpret_cast<const float*>(matrix), reinterpret_cast<float*>(values),
                      reinterpret_cast<float*>(vectors), batch, static_cast<int32_t>(m),
                      reinterpret_cast<cudaStream_t>(stream)),

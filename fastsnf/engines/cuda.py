@@ -114,7 +114,8 @@ def gram(inputs: Sequence[Tensor], cotangents: Sequence[Tensor], bias: Sequence[
     kept = [(_rows(a), _rows(d), has) for a, d, has in zip(inputs, cotangents, bias, strict=True)]
     layers = [(_operand(a), _operand(d), has) for a, d, has in kept]
     out = torch.empty(batch, points, points, dtype=torch.float32, device=inputs[0].device)
-    module().gram(out.data_ptr(), batch, points, layers, *_place(out))
+    with torch.cuda.device_of(out):
+        module().gram(out.data_ptr(), batch, points, layers, *_place(out))
     return out
 
 
@@ -130,7 +131,9 @@ def eigh_small(matrix: Tensor) -> tuple[Tensor, Tensor]:
     batch, m, _ = matrix.shape
     matrix = matrix.contiguous()
     values, vectors = matrix.new_empty(batch, m), torch.empty_like(matrix)
-    module().eigh_small(matrix.data_ptr(), values.data_ptr(), vectors.data_ptr(), batch, m, *_place(matrix))
+    pointers = [tensor.data_ptr() for tensor in (matrix, values, vectors)]
+    with torch.cuda.device_of(matrix):
+        module().eigh_small(*pointers, batch, m, *_place(matrix))
     return values, vectors
 
 
