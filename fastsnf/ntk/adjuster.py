@@ -86,9 +86,9 @@ class Adjuster:
     def members(self, ids: Tensor | None = None) -> Members:
         """Return the points of the groups `ids` [n] int64 and their layout, None for all, on the device."""
         if ids is not None:
-            return self.groups.members(ids).to(self._device)
+            return self.groups.members(ids, self._device)
         if self._everything is None:
-            self._everything = self.groups.members().to(self._device)
+            self._everything = self.groups.members(device=self._device)
         return self._everything
 
     def value_and_grad(
@@ -315,6 +315,12 @@ class Adjuster:
             raise InputError(
                 f"expected [M, ...] for the {len(members.points)} points of {members.layout.groups} groups, "
                 f"arranged; got {list(x.shape)}: Adjuster.arrange or members(ids).points give their order"
+            )
+        index = x.device.index if self._device.index is None else self._device.index
+        if (x.device.type, x.device.index) != (self._device.type, index):
+            raise InputError(
+                f"expected points on {self._device}, the adjuster's device; got {x.device}: move them, or "
+                f"make it with Adjuster(..., device={str(x.device)!r})"
             )
         if self.iga.refresh > 1 and members.ids is not None:
             raise InputError(

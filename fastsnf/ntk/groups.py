@@ -13,6 +13,7 @@ from torch import Tensor
 from fastsnf.errors import InputError
 from fastsnf.ntk.config import parse_group
 from fastsnf.ntk.index import lists_of
+from fastsnf.ntk.upload import uploaded
 from fastsnf.ops import Layout
 
 CHUNK_POINTS = 1 << 22
@@ -40,9 +41,9 @@ class Members(NamedTuple):
     def to(self, device: torch.device | str) -> Members:
         """Return the same on a device."""
         slots, ids, middle = (
-            None if t is None else t.to(device) for t in (self.layout.slots, self.ids, self.middle)
+            None if t is None else uploaded(t, device) for t in (self.layout.slots, self.ids, self.middle)
         )
-        return Members(self.points.to(device), self.layout._replace(slots=slots), ids, middle)
+        return Members(uploaded(self.points, device), self.layout._replace(slots=slots), ids, middle)
 
 
 class Groups:
@@ -103,20 +104,26 @@ class Groups:
         """
         return Listed(*lists_of(index, size))
 
-    def members(self, ids: Tensor | None = None) -> Members:
-        """Return the points of the groups `ids` [n] int64, in any order, on its device; None for all.
+    def members(self, ids: Tensor | None = None, device: torch.device | str | None = None) -> Members:
+        """Return the points of the groups `ids` [n] int64, in any order; None for all.
 
-        Only what is asked for is computed. The answer for all is kept.
+        Only what is asked for is computed. The answer for all is kept. For `ids` of the host on a GPU nobody
+        waits for the answer.
+
+        Args:
+            ids: the groups' numbers.
+            device: of the answer; that of `ids` by default.
 
         Raises:
             InputError: for numbers out of range or given twice.
         """
         if ids is not None:
             self._check_ids(ids)
-            return self._members(ids)._replace(ids=ids)
+            device = ids.device if device is None else torch.device(device)
+            return self._members(ids, device)._replace(ids=uploaded(ids, device))
         if self._everything is None:
-            self._everything = self._members(torch.arange(self.count))
-        return self._everything
+            self._everything = self._members(torch.arange(self.count), torch.device("cpu"))
+        return self._everything if device is None else self._everything.to(device)
 
     def sizes(self) -> Tensor:
         """Return the number of points of each group, [count] int64."""
@@ -152,7 +159,7 @@ class Groups:
         """Return what tells these groups from others, JSON-able."""
         raise NotImplementedError
 
-    def _members(self, ids: Tensor) -> Members:
+    def _members(self, ids: Tensor, device: torch.device) -> Members:
         raise NotImplementedError
 
     def _lists(self) -> Iterator[tuple[Tensor, Tensor]]:
@@ -160,7 +167,7 @@ class Groups:
         step = max(1, CHUNK_POINTS // self.offsets)
         for first in range(0, self.count, step):
             ids = torch.arange(first, min(first + step, self.count))
-            points, layout = self._members(ids)[:2]
+            points, layout = self._members(ids, ids.device)[:2]
             slots = torch.arange(len(points)) if layout.slots is None else layout.slots
             group = slots % layout.groups
             yield points[torch.argsort(group, stable=True)], torch.bincount(group, minlength=layout.groups)
@@ -206,12 +213,7 @@ class Blocks(Groups):
 
     def sizes(self) -> Tensor:
         """Return the number of points of each group, [count] int64."""
-        sizes = torch.ones(1, dtype=torch.int64)
-        for s, b, n_blocks in zip(self.shape, self.block, self.blocks, strict=True):
-            along = torch.full((n_blocks,), b)
-            along[-1] = s - (n_blocks - 1) * b
-            sizes = (sizes[:, None] * along).reshape(-1)
-        return sizes
+        return self._sizes_of(torch.arange(self.count))
 
     def describe(self) -> dict[str, Any]:
         """Return kind, grid and block."""
@@ -221,9 +223,20 @@ class Blocks(Groups):
         block = self.block[-1:] if self.kind == "ray" else self.block
         return f"{self.count} {_NOUNS[self.kind]} of {_times(block)}"
 
-    def _members(self, ids: Tensor) -> Members:
-        offsets = torch.arange(self.offsets, device=ids.device)
-        points = torch.zeros(self.offsets, len(ids), dtype=torch.int64, device=ids.device)
+    def _sizes_of(self, ids: Tensor) -> Tensor:
+        sizes = torch.ones_like(ids)
+        axes = zip(self.shape, self.block, self.blocks, _strides(self.blocks), strict=True)
+        for s, b, n_blocks, between in axes:
+            sizes *= torch.clamp(s - ids // between % n_blocks * b, max=b)
+        return sizes
+
+    def _members(self, ids: Tensor, device: torch.device) -> Members:
+        full = self.offsets * len(ids)
+        # On the host: a GPU would have to come to the end of all its work first.
+        count = full if self.whole else int(self._sizes_of(ids.cpu()).sum())
+        ids = uploaded(ids, device)
+        offsets = torch.arange(self.offsets, device=device)
+        points = torch.zeros(self.offsets, len(ids), dtype=torch.int64, device=device)
         middle = torch.zeros_like(ids)
         there: Tensor | None = None
         strides = zip(_strides(self.shape), _strides(self.block), _strides(self.blocks), strict=True)
@@ -235,7 +248,7 @@ class Blocks(Groups):
             if s % b:
                 there = at < s if there is None else there.logical_and_(at < s)
             points += at.mul_(stride)
-        slots = None if there is None or bool(there.all()) else there.reshape(-1).nonzero().squeeze(1)
+        slots = None if there is None or count == full else places_of(there.reshape(-1), count)
         flat = points.reshape(-1)
         layout = Layout(len(ids), self.offsets, slots)
         return Members(flat if slots is None else flat[slots], layout, middle=middle)
@@ -271,8 +284,8 @@ class Listed(Groups):
         each = f"{least} points" if least == self.offsets else f"{least} to {self.offsets} points"
         return f"{self.count} groups of {each}"
 
-    def _members(self, ids: Tensor) -> Members:
-        device, ids = ids.device, ids.cpu()
+    def _members(self, ids: Tensor, device: torch.device) -> Members:
+        ids = ids.cpu()
         n, sizes = len(ids), self._sizes[ids]
         group = torch.repeat_interleave(torch.arange(n), sizes)
         offset = torch.arange(len(group)) - (sizes.cumsum(0) - sizes)[group]
@@ -316,6 +329,18 @@ def make_groups(group: object, shape: Sequence[int]) -> Groups:
             raise InputError(f"expected rays of {size} samples to make up {points} points; got a remainder")
         return Groups.rays(points // size, size)
     return Groups.runs(points, size)
+
+
+def places_of(mask: Tensor, count: int) -> Tensor:
+    """Return the numbers [count] of the places that hold in a mask [M], ascending, so many as there are."""
+    if mask.device.type == "cpu":
+        return mask.nonzero().squeeze(1)
+    return stable_places(mask, count)
+
+
+def stable_places(mask: Tensor, count: int) -> Tensor:
+    """Return `places_of` by a stable sort: `nonzero` counts, for which it waits for the device."""
+    return torch.argsort((~mask).to(torch.uint8), stable=True)[:count]
 
 
 def _strides(shape: Sequence[int]) -> list[int]:

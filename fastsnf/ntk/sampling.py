@@ -13,6 +13,7 @@ from torch import Tensor
 
 from fastsnf.errors import InputError
 from fastsnf.ntk.groups import Members
+from fastsnf.ntk.upload import uploaded
 from fastsnf.ops import Layout
 
 KEPT = ("argmax_lagged", "random_once")
@@ -62,7 +63,7 @@ class SamplePoints:
             return largest_rows(residual, members.layout, w)
         if self.sample == "random":
             uniform = _uniform(members.layout.groups, self._seed, "step", step)
-            return ranked_rows(members, w, uniform.to(members.points.device))
+            return ranked_rows(members, w, uploaded(uniform, members.points.device))
         if self._kept is None:
             return self._center(members, w)
         return self._kept_rows(members, w)
@@ -110,7 +111,7 @@ class SamplePoints:
         if self.sample == "argmax_lagged":
             return torch.where(usable, rows, self._center(members, w))
         if self._once is None:
-            self._once = _uniform(len(self._kept), self._seed, "once").to(self._kept.device)
+            self._once = uploaded(_uniform(len(self._kept), self._seed, "once"), self._kept.device)
         uniform = self._once if members.ids is None else self._once[members.ids]
         rows = torch.where(usable, rows, ranked_rows(members, w, uniform))
         self._keep(members, rows)

@@ -8,6 +8,10 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+PRIORITY = -1
+"""Of the stream, above the 0 of torch's others: its small kernels take the next free multiprocessor, where
+they would else wait until each large kernel has begun its last block."""
+
 
 class SideStream:
     """A stream on which small kernels run while the current stream is busy.
@@ -37,7 +41,7 @@ class SideStream:
             yield
             return
         if self._stream is None:
-            self._stream = torch.cuda.Stream(self._device)
+            self._stream = torch.cuda.Stream(self._device, priority=PRIORITY)
         self._stream.wait_event(self._ready)
         for tensor in read:
             tensor.record_stream(self._stream)

@@ -206,9 +206,16 @@ def _block_pays(gram: Tensor, count: int, asked: bool) -> bool:
 
 def _eigh(gram: Tensor) -> tuple[Tensor, Tensor]:
     """Return all eigenpairs of [..., n, n], largest first, or raise `SpectrumError`."""
+    # What cuSOLVER makes of these is not said, and a full decomposition waits for the device anyway.
+    if gram.device.type != "cpu" and not bool(gram.isfinite().all()):
+        raise SpectrumError(f"expected eigenpairs; got none{_why(gram)}")
     try:
         values, vectors = ops.small_eigh(gram)
-    except LinAlgError as error:
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError as error:  # LinAlgError is one; cuSOLVER's own statuses are no more than that
+        if not isinstance(error, LinAlgError) and "cusolver" not in str(error).lower():
+            raise
         raise SpectrumError(f"expected eigenpairs; the solver failed{_why(gram)}: {error}") from error
     if not bool(values.isfinite().all()):
         raise SpectrumError(

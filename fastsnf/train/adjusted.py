@@ -10,6 +10,7 @@ from torch import Tensor
 
 from fastsnf.nn import Field
 from fastsnf.ntk.adjuster import Adjuster
+from fastsnf.ntk.groups import Members
 from fastsnf.train.grouping import Grouping
 from fastsnf.train.points import Points
 from fastsnf.train.step import Step
@@ -34,7 +35,7 @@ class AdjustedUpdates(Updates):
         self, points: Points, step: Step, field: Field, grouping: Grouping, device: torch.device
     ) -> None:
         super().__init__(points, step)
-        self._field, self._grouping = field, grouping
+        self._field, self._grouping, self._device = field, grouping, device
         self._adjuster = Adjuster(
             grouping.iga,
             grouping.groups,
@@ -46,11 +47,16 @@ class AdjustedUpdates(Updates):
 
     def gradients(self, index: Tensor | slice) -> Tensor:
         """Fill in the adjusted gradients for the groups `index`; return the plain loss, 0-d."""
-        members = None if isinstance(index, slice) else self._adjuster.members(index)
-        if members is None:
+        members: Members | None = None
+        if isinstance(index, slice):
             self.batch = self._whole()
-        else:
+        elif self._points.resident:
+            members = self._adjuster.members(index)
             self.batch = self._points.batch(members.points)
+        else:  # the host reads the points: their numbers need not come back from the device
+            here = self._grouping.groups.members(index)
+            self.batch = self._points.batch(here.points)
+            members = here.to(self._device)
         if self._grouping.plain:
             return self._step.gradients(*self.batch)
         return self._adjuster.value_and_grad(self._field, *self.batch, members=members)

@@ -54,7 +54,7 @@ class Held:
 def test_the_work_waits_for_its_inputs_and_the_results_for_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
     log = Recorded()
     monkeypatch.setattr(torch.cuda, "Event", Event)
-    monkeypatch.setattr(torch.cuda, "Stream", lambda device: Stream("side", log))
+    monkeypatch.setattr(torch.cuda, "Stream", lambda device, priority: Stream(f"side {priority}", log))
     monkeypatch.setattr(torch.cuda, "current_stream", lambda device: log.current)
     monkeypatch.setattr(torch.cuda, "stream", log.stream)
     side = SideStream("cuda")
@@ -62,12 +62,12 @@ def test_the_work_waits_for_its_inputs_and_the_results_for_the_work(monkeypatch:
         assert log.current.name == "main", "without a mark there is nothing to wait for"
     side.mark()
     with side.work(Held(log)):  # type: ignore[arg-type]
-        assert log.current.name == "side"
+        assert log.current.name == "side -1"
     side.join(Held(log))  # type: ignore[arg-type]
     assert log.said == [
-        "side waits for what main had",
-        "held for side",
-        "main waits for all of side",
+        "side -1 waits for what main had",
+        "held for side -1",
+        "main waits for all of side -1",
         "held for main",
     ]
 

@@ -252,3 +252,23 @@ def test_alignment_does_not_depend_on_the_vectors_of_equal_eigenvalues() -> None
     assert batched.at([0.9, 0.1]).shape == (2, 2)
     with pytest.raises(InputError, match=r"errors \[6\] or \[6, C\]"):
         alignment(torch.eye(6), torch.ones(5))
+
+
+@pytest.mark.parametrize(
+    ("cause", "raised"),
+    [
+        (RuntimeError("cusolver error: CUSOLVER_STATUS_INTERNAL_ERROR"), SpectrumError),
+        (torch.OutOfMemoryError("CUDA out of memory: the workspace of cusolver"), torch.OutOfMemoryError),
+        (RuntimeError("an illegal memory access"), RuntimeError),
+    ],
+)
+def test_what_a_gpu_raises(monkeypatch: pytest.MonkeyPatch, cause: Exception, raised: type) -> None:
+    """The solver's statuses are failures of the problem; the GPU's own are not."""
+
+    def fail(matrix: Tensor) -> tuple[Tensor, Tensor]:
+        raise cause
+
+    monkeypatch.setattr("fastsnf.ops.small_eigh", fail)
+    with pytest.raises(raised) as caught:
+        leading(torch.eye(5), 2)
+    assert type(caught.value) is raised
