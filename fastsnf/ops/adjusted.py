@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fastsnf import reference
 from fastsnf.engines import native
 from fastsnf.ops.check import check_field, check_targets
 from fastsnf.ops.check_ntk import check_adjustment, check_slots
@@ -26,6 +25,7 @@ from fastsnf.ops.registration import (
     unflatten,
 )
 from fastsnf.reference.adjusted import AdjustedResult, Adjusting, Adjustment, cotangent, largest_rows
+from fastsnf.reference.field import backward, trace
 from fastsnf.spec import FieldSpec
 
 
@@ -78,9 +78,7 @@ def adjusted_mse_value_and_grad(
             out = field(points, weights, biases, **given)
             return AdjustedResult(*plain, largest=_largest(out, targets, made, w))
         if chosen.engine == "reference":
-            return reference.adjusted.adjusted_mse_value_and_grad(
-                points, targets, weights, biases, spec, made, w
-            )
+            return _by_reference(points, targets, weights, biases, spec, made, w)
         params, has_bias = flatten(weights, biases)
         if isinstance(made, Adjustment) and len(points) and _one_pass(chosen.engine, made.layout.groups):
             return _fused(points, targets, params, has_bias, spec, made, w, chosen.engine)
@@ -120,6 +118,23 @@ def _checking(adjustment: Adjusting, x: Tensor) -> Adjusting:
 
 def _largest(out: Tensor, target: Tensor, adjustment: Adjustment, sample_weight: Tensor | None) -> Tensor:
     return largest_rows(cotangent(out, target, adjustment, sample_weight).residual, adjustment.layout)
+
+
+def _by_reference(
+    x: Tensor,
+    target: Tensor,
+    weights: Sequence[Tensor],
+    biases: Sequence[Tensor | None],
+    spec: FieldSpec,
+    adjustment: Adjusting,
+    sample_weight: Tensor | None,
+) -> AdjustedResult:
+    """`reference.adjusted`: the field as exact as torch is told to be, the correction in full float32."""
+    kept = trace(x, weights, biases, spec)
+    with full_float32(x):
+        loss, d_out, residual, layout = cotangent(kept.out, target, adjustment, sample_weight)
+    _, d_weights, d_biases = backward(kept, weights, biases, spec, d_out)
+    return AdjustedResult(loss, d_weights, d_biases, largest_rows(residual, layout))
 
 
 def _fused(

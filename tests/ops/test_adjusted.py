@@ -149,6 +149,25 @@ def test_an_adjustment_made_of_the_residuals(engine: str) -> None:
     assert torch.equal(found.largest, given.largest)
 
 
+@pytest.mark.parametrize("engine", [name for name in RUNNING if name != "triton"])
+def test_the_correction_is_exact_whatever_torch_is_told(engine: str) -> None:
+    """As everything that S is made of; the field of the reference engine is as exact as torch is told."""
+    setting, case, s = torch.backends.mkldnn.matmul, case_of(FULL), adjustment_of(FULL)
+    seen: list[str] = []
+
+    def make(residual: Tensor) -> Adjustment:
+        seen.append(setting.fp32_precision)
+        return s
+
+    torch.set_float32_matmul_precision("medium")
+    try:
+        step(case, make, engine=engine)
+        assert setting.fp32_precision == "bf16"
+    finally:
+        torch.set_float32_matmul_precision("highest")
+    assert seen == ["ieee"]
+
+
 @NATIVE
 @LAYOUTS
 def test_above_the_most_groups_it_is_composed(monkeypatch: pytest.MonkeyPatch, layout: Layout) -> None:
