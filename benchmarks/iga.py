@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import copy
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from benchmarks import child
+from benchmarks import child, turns
 from benchmarks.baselines import EagerField
 from benchmarks.cases import IN_FEATURES, OUT_FEATURES, flops_per_point
 from benchmarks.gate import Comparison, GateError, gradient, relative_error
 from benchmarks.ntk import by_jacobians
 from benchmarks.sides import Run, trainer_step
-from fastsnf import ops
 from fastsnf.nn import SNF
 from fastsnf.ntk import IGA, Adjuster, Groups
 from fastsnf.ntk.sampling import SamplePoints
@@ -31,7 +28,6 @@ PLAIN = "plain"
 ADJUSTED = "iga"
 SIDES = (PLAIN, ADJUSTED)
 ROUNDS = 5
-QUICK_ROUNDS = 3
 
 LEAST_ERROR = 1e-5
 """Relative error of an update that passes whatever eager's is."""
@@ -68,6 +64,11 @@ class IgaCase:
     def name(self) -> str:
         """The name of the case in records."""
         return f"iga-{self.sample}-{self.groups}"
+
+    @property
+    def title(self) -> str:
+        """What to say while it is measured."""
+        return f"IGA step, {self.groups} groups, {self.sample}"
 
     @property
     def iga(self) -> IGA:
@@ -115,10 +116,6 @@ class Problem:
         groups = Groups.patches(case.shape, case.patch)
         points = groups.members().points
         return cls(case, field, groups, x[points], picture(case.shape, generator)[points])
-
-    def engine(self) -> str:
-        """Return the name of the engine of both sides."""
-        return ops.chosen(self.x, *self.field.layer_tensors(), spec=self.field.spec)
 
     def run(self, side: str) -> Run:
         """Return one step of `side`, which has parameters and an optimizer of its own: the trainer's Adam."""
@@ -214,13 +211,8 @@ def check(case: IgaCase) -> list[Comparison]:
 
 def measure(case: dict[str, Any], rounds: int = ROUNDS) -> dict[str, Any]:
     """Check a case, measure both steps in turn, and return the record."""
-    from benchmarks import machine, summary, timer
-
     row = IgaCase(**case | {"shape": tuple(case["shape"])})
     check(row)
-    problem = Problem.of(row)
-    started = time.time()
-    taken = timer.measure({side: problem.run(side) for side in SIDES}, peak=machine.fma_peak, rounds=rounds)
     return {
         "suite": SUITE,
         "case": row.name,
@@ -230,29 +222,13 @@ def measure(case: dict[str, Any], rounds: int = ROUNDS) -> dict[str, Any]:
         "layers": row.hidden_layers + 2,
         "flops": row.flops,
         "allocator": child.KEPT,
-        "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
-        "engine": problem.engine(),
-        **summary.of_rounds(taken, SIDES, row.flops),
-        "machine": machine.describe(),
+        **turns.figures(Problem.of(row), SIDES, row.flops, rounds=rounds),
     }
-
-
-def in_child(case: IgaCase, rounds: int = ROUNDS) -> dict[str, Any]:
-    """Return the record of a case, measured in a process of its own with the kept allocator.
-
-    Raises:
-        RuntimeError: the child failed, with its last line.
-    """
-    job = {"case": asdict(case), "rounds": rounds}
-    return child.run("benchmarks.iga", job, child.environment(child.KEPT))
 
 
 def tasks(quick: bool) -> Iterator[tuple[str, Callable[[], dict[str, Any]]]]:
     """Yield the names of the cases with calls that measure them."""
-    for case in CASES:
-        chosen, rounds = (case.scaled(), QUICK_ROUNDS) if quick else (case, ROUNDS)
-        name = f"IGA step, {chosen.groups} groups, {chosen.sample}"
-        yield name, partial(in_child, chosen, rounds)
+    return turns.tasks("benchmarks.iga", CASES, ROUNDS, quick)
 
 
 if __name__ == "__main__":

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -13,12 +11,11 @@ import torch
 from torch import Tensor
 from torch.func import functional_call, grad, vmap
 
-from benchmarks import child
+from benchmarks import child, turns
 from benchmarks.baselines import EagerField, activate
 from benchmarks.cases import IN_FEATURES, OUT_FEATURES
 from benchmarks.gate import Comparison, GateError, relative_error
 from benchmarks.sides import EAGER, FASTSNF, Run
-from fastsnf import ops
 from fastsnf.nn import SNF
 from fastsnf.ntk import empirical_ntk
 
@@ -26,7 +23,6 @@ SUITE = "ntk"
 JACOBIANS = "torch.func"
 SIDES = (FASTSNF, JACOBIANS, EAGER)
 ROUNDS = 9
-QUICK_ROUNDS = 3
 
 
 @dataclass(frozen=True)
@@ -45,6 +41,11 @@ class NtkCase:
     def name(self) -> str:
         """The name of the case in records."""
         return f"ntk-{self.width}-{self.points}"
+
+    @property
+    def title(self) -> str:
+        """What to say while it is measured."""
+        return f"NTK of {self.points} points"
 
     @property
     def flops(self) -> int:
@@ -79,10 +80,6 @@ class Problem:
     def eager(self, dtype: torch.dtype = torch.float32) -> EagerField:
         """Return the eager field with copies of the weights."""
         return EagerField(*self.field.layer_tensors(), self.field.spec).to(dtype)
-
-    def engine(self) -> str:
-        """Return the name of the engine that fastsnf's side takes."""
-        return ops.chosen(self.x, *self.field.layer_tensors(), spec=self.field.spec)
 
     def run(self, side: str) -> Run:
         """Return one computation of the whole NTK on `side`."""
@@ -145,13 +142,8 @@ def check(case: NtkCase) -> Comparison:
 
 def measure(case: dict[str, Any], rounds: int = ROUNDS) -> dict[str, Any]:
     """Check a case, measure its sides in turn, and return the record."""
-    from benchmarks import machine, summary, timer
-
     row = NtkCase(**case)
     gate = check(row)
-    problem = Problem.of(row)
-    started = time.time()
-    taken = timer.measure({side: problem.run(side) for side in SIDES}, peak=machine.fma_peak, rounds=rounds)
     return {
         "suite": SUITE,
         "case": row.name,
@@ -161,28 +153,13 @@ def measure(case: dict[str, Any], rounds: int = ROUNDS) -> dict[str, Any]:
         "error": gate.fused,
         "eager_error": gate.eager,
         "allocator": child.KEPT,
-        "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
-        "engine": problem.engine(),
-        **summary.of_rounds(taken, SIDES, row.flops),
-        "machine": machine.describe(),
+        **turns.figures(Problem.of(row), SIDES, row.flops, rounds=rounds),
     }
-
-
-def in_child(case: NtkCase, rounds: int = ROUNDS) -> dict[str, Any]:
-    """Return the record of a case, measured in a process of its own with the kept allocator.
-
-    Raises:
-        RuntimeError: the child failed, with its last line.
-    """
-    job = {"case": asdict(case), "rounds": rounds}
-    return child.run("benchmarks.ntk", job, child.environment(child.KEPT))
 
 
 def tasks(quick: bool) -> Iterator[tuple[str, Callable[[], dict[str, Any]]]]:
     """Yield the names of the cases with calls that measure them."""
-    for case in CASES:
-        chosen, rounds = (case.scaled(), QUICK_ROUNDS) if quick else (case, ROUNDS)
-        yield f"NTK of {chosen.points} points", partial(in_child, chosen, rounds)
+    return turns.tasks("benchmarks.ntk", CASES, ROUNDS, quick)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from benchmarks.baselines import EagerField
 from benchmarks.cases import HIDDEN_LAYERS, IN_FEATURES, OUT_FEATURES, Case
-from fastsnf import ops
 from fastsnf.nn import SNF
 from fastsnf.train.config import FitConfig
 from fastsnf.train.step import make_step
@@ -57,10 +56,6 @@ class Problem:
 
         cast_biases = [None if bias is None else cast(bias) for bias in biases]
         return EagerField(list(map(cast, weights)), cast_biases, self.field.spec)
-
-    def engine(self) -> str:
-        """Return the name of the engine that fastsnf's side takes."""
-        return ops.chosen(self.x, *self.field.layer_tensors(), spec=self.field.spec)
 
     def run(self, side: str) -> Run:
         """Return one call of the case's work on `side`, which has parameters and an optimizer of its own."""

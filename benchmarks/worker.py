@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -34,7 +33,7 @@ def in_child(job: Job) -> dict[str, Any]:
 
 def run_job(job: Job) -> dict[str, Any]:
     """Check the case, measure its sides, and return the record."""
-    from benchmarks import gate, machine, summary, timer
+    from benchmarks import gate, machine, turns
     from benchmarks.sides import Problem
 
     case = cases.find(job.case)
@@ -42,19 +41,14 @@ def run_job(job: Job) -> dict[str, Any]:
     if job.points is not None:
         case = case.scaled(job.points)
     problem = Problem.of(case)
-    runs = {side: problem.run(side) for side in job.sides}
-    started = time.time()
-    rounds = timer.measure(
-        runs, peak=lambda: machine.fma_peak(case.variant), rounds=job.rounds, warmup=job.warmup
+    taken = turns.figures(
+        problem, job.sides, case.flops, rounds=job.rounds, warmup=job.warmup, variant=case.variant
     )
     return {
         **case.to_dict(),
         "allocator": job.allocator,
-        "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
-        "engine": problem.engine(),
+        **taken,
         "copy_gb_s": machine.copy_bandwidth(),
-        **summary.of_rounds(rounds, job.sides, case.flops),
-        "machine": machine.describe(),
     }
 
 

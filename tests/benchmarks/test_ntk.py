@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from benchmarks import __main__ as runner
-from benchmarks import floors, iga, ntk, tables
+from benchmarks import floors, iga, ntk, tables, turns
 from benchmarks.gate import GateError
 from benchmarks.iga import IgaCase
 from benchmarks.ntk import NtkCase
@@ -81,7 +81,7 @@ def test_a_record_of_the_ntk() -> None:
 
 
 def test_a_record_of_an_adjusted_step() -> None:
-    record = iga.in_child(TINY, rounds=1)
+    record = turns.in_child("benchmarks.iga", TINY, rounds=1)
     assert (record["suite"], record["groups"], record["sample"]) == ("iga", 24, "argmax_lagged")
     assert floors.verdicts(record) == []
     text = tables.document([record], [], "command")
