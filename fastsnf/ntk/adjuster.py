@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -79,8 +79,18 @@ class Adjuster:
         self._check(groups.count if batch is None else min(batch, groups.count))
 
     def arrange(self, *tensors: Tensor | None) -> tuple[Any, ...]:
-        """Return tensors [N, ...] of all points in the order in which the adjuster takes them; None stays."""
+        """Return tensors [N, ...] of all points in the order in which the adjuster takes them; None stays.
+
+        Raises:
+            InputError: for a tensor of another number of points than the groups have.
+        """
         points = self.members().points
+        for tensor in tensors:
+            if tensor is not None and tensor.shape[:1] != points.shape:
+                raise InputError(
+                    f"expected [{len(points)}, ...], a row for each point of {self.groups}; "
+                    f"got {list(tensor.shape)}"
+                )
         return tuple(None if tensor is None else tensor[points.to(tensor.device)] for tensor in tensors)
 
     def members(self, ids: Tensor | None = None) -> Members:
@@ -216,6 +226,7 @@ class Adjuster:
 
     def _in_one_pass(self, field: Field, x: Tensor, y: Tensor, w: Tensor | None, members: Members) -> Tensor:
         weights, biases = field.layer_tensors()
+        _check_values(y, w, (len(x), field.out_features))
         with torch.no_grad():
             if self._is_plain_step(members):
                 loss, d_weights, d_biases = ops.mse_value_and_grad(
@@ -253,9 +264,9 @@ class Adjuster:
 
     def _loss(self, field: nn.Module, x: Tensor, y: Tensor, w: Tensor | None, members: Members) -> Tensor:
         if self._is_plain_step(members):
-            return weighted_mse(_values(field, x), y, w)
+            return weighted_mse(_values(field, x, y, w), y, w)
         self._side.mark()
-        out = _values(field, x)
+        out = _values(field, x, y, w)
         residual = weighted_residual(out, y, w)
         with torch.no_grad():
             adjustment = self._adjustment(field, x, w, members, residual)
@@ -344,7 +355,16 @@ class Adjuster:
             )
 
 
-def _values(field: nn.Module, x: Tensor) -> Tensor:
+def _values(field: nn.Module, x: Tensor, y: Tensor, w: Tensor | None) -> Tensor:
     """Return the outputs [M, C] of a field, also where it returns coordinates beside them."""
     out = field(x)
-    return out[0] if isinstance(out, tuple) else out
+    out = out[0] if isinstance(out, tuple) else out
+    _check_values(y, w, out.shape)
+    return out
+
+
+def _check_values(y: Tensor, w: Tensor | None, shape: Sequence[int]) -> None:
+    """Raise `InputError` for values y or weights w that would broadcast to outputs of `shape` [M, C]."""
+    for what, tensor, wanted in (("values", y, tuple(shape)), ("weights", w, tuple(shape[:1]))):
+        if tensor is not None and tensor.shape != wanted:
+            raise InputError(f"expected {what} of shape {list(wanted)}; got {list(tensor.shape)}")

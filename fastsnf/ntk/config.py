@@ -104,7 +104,8 @@ def parse_group(text: str) -> GroupText:
     kind, colon, size = text.partition(":")
     if kind not in KINDS or not colon:
         listed = ", ".join(f"{kind}:SIZE" for kind in KINDS)
-        raise InputError(f"expected the group as {listed} or a number; got {text!r}{nearest(kind, KINDS)}")
+        hint = "" if kind in KINDS else nearest(kind, KINDS)
+        raise InputError(f"expected the group as {listed} or a number; got {text!r}{hint}")
     if not (size.isascii() and size.isdigit() and 1 <= int(size) <= MOST):
         raise InputError(f"expected a whole number of at least 1 after {kind!r} and a colon; got {text!r}")
     return GroupText(kind, int(size))

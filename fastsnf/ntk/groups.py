@@ -173,10 +173,9 @@ class Groups:
             yield points[torch.argsort(group, stable=True)], torch.bincount(group, minlength=layout.groups)
 
     def _check_ids(self, ids: Tensor) -> None:
-        if ids.dim() != 1 or ids.dtype != torch.int64 or len(ids) == 0:
-            raise InputError(
-                f"expected the groups' numbers as int64 [n], n >= 1; got {ids.dtype} {list(ids.shape)}"
-            )
+        if not isinstance(ids, Tensor) or ids.dim() != 1 or ids.dtype != torch.int64 or len(ids) == 0:
+            got = f"{ids.dtype} {list(ids.shape)}" if isinstance(ids, Tensor) else type(ids).__name__
+            raise InputError(f"expected the groups' numbers as a tensor of int64 [n], n >= 1; got {got}")
         if ids.device.type != "cpu":
             return  # looking would wait for the device
         if int(ids.min()) < 0 or int(ids.max()) >= self.count:

@@ -20,6 +20,7 @@ from fastsnf import ops
 from fastsnf.nn import Field
 from fastsnf.nn.plain import is_plain
 from fastsnf.ntk.groups import Members
+from fastsnf.ntk.module import underlying
 from fastsnf.ntk.size import check_fits
 from fastsnf.ops.exact import full_float32
 
@@ -43,9 +44,11 @@ def shared_sum_gram(
         w: weights [M]; a point of weight 0, and one that a group does not have, adds nothing.
 
     Raises:
-        InputError: when the matrix does not fit in memory.
+        InputError: when the matrix does not fit in memory, and for a module that `empirical_ntk` refuses.
     """
     layout = members.layout
+    if not is_plain(field):
+        underlying(field)  # batch normalisation: no group has a gradient of its own
     check_fits(field, layout.groups)
     often = torch.zeros(layout.offsets, dtype=x.dtype, device=x.device)
     often.index_add_(0, offsets, torch.ones_like(offsets, dtype=x.dtype))

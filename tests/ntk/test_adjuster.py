@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from torch import nn
 
 from fastsnf import ops
 from fastsnf.errors import InputError
@@ -230,6 +231,37 @@ def test_other_points_than_the_members() -> None:
         adjuster.load_state_dict(other.state_dict())
     with pytest.raises(InputError, match="expected the state of an Adjuster; got none of step"):
         adjuster.load_state_dict({})
+
+
+@pytest.mark.parametrize("end", [0, 2])
+@pytest.mark.parametrize("make", [make_field, hooked])
+def test_nothing_broadcasts(make: Callable[[], Field], end: int) -> None:
+    groups, field = GROUPS["ragged"], make()
+    adjuster = Adjuster(IGA(end=end), groups)
+    x, y = problem(groups)
+    for other in (x[:80], torch.cat([x, x]), torch.ones(())):
+        with pytest.raises(InputError, match=r"\[90, ...\], a row for each point of 9 patches of 4 x 4; got"):
+            adjuster.arrange(x, other)
+    x, y = adjuster.arrange(x, y)
+    for call in (adjuster.loss, adjuster.value_and_grad):
+        for values in (y[:, :1], y[:, 0], y[:80], y.T):
+            with pytest.raises(InputError, match=r"of shape \[90, 3\]; got \["):
+                call(field, x, values)
+        for weights in (torch.ones(90, 1), torch.ones(1), torch.ones(())):
+            with pytest.raises(InputError, match=r"weights of shape \[90\]; got \["):
+                call(field, x, y, weights)
+
+
+@pytest.mark.parametrize("sample", SAMPLES)
+def test_batch_normalisation_is_refused_with_the_reason(sample: str) -> None:
+    groups = GROUPS["ragged"]
+    adjuster = Adjuster(IGA(end=2, sample=sample), groups)
+    layers = nn.Linear(2, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3)
+    points = adjuster.arrange(*problem(groups))
+    for call in (adjuster.loss, adjuster.value_and_grad):
+        with pytest.raises(InputError, match="a BatchNorm1d in '1', which normalises by the batch"):
+            call(nn.Sequential(*layers), *points)
+    assert float(adjuster.value_and_grad(nn.Sequential(*layers).eval(), *points)) > 0.0
 
 
 @pytest.mark.parametrize("sample", ["center", "argmax_shared_sum"])

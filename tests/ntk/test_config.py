@@ -42,6 +42,13 @@ def test_bad_settings(settings: dict, message: str) -> None:
     assert message in str(raised.value)
 
 
+def test_a_kind_without_a_size_is_not_told_its_own_name() -> None:
+    with pytest.raises(InputError, match=r"got 'patch'$"):
+        IGA(group="patch")
+    with pytest.raises(InputError, match="did you mean 'patch'"):
+        IGA(group="pach:32")
+
+
 def test_every_group_syntax_is_taken() -> None:
     for group in (None, 32, "32", "patch:32", "cube:8", "run:256", "ray:64", Groups.runs(9, 3), [0, 1, 1]):
         IGA(group=group)
