@@ -15,8 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-LEAST_CAPABILITY = (8, 0)
-"""The first GPUs that the extension is compiled for."""
+from fastsnf.engines import nvidia
 
 MOST_UNITS = 1 << 24
 """The widest layer, as the extension checks it."""
@@ -61,11 +60,7 @@ def missing() -> str:
     """Return why the engine cannot run on this machine, an empty string when it can."""
     if cause := _load()[1]:
         return cause
-    if torch.version.hip is not None:
-        return "this PyTorch is built for AMD GPUs, the extension for NVIDIA's"
-    if not torch.cuda.is_available():
-        return "PyTorch sees no NVIDIA GPU"
-    return ""
+    return nvidia.absent("the extension")
 
 
 def detail() -> str:
@@ -156,19 +151,12 @@ def _place(tensor: Tensor) -> tuple[int, int]:
 
 @torch.compiler.assume_constant_result
 def _gpu_failure(index: int | None) -> str:
-    if torch.cuda.is_current_stream_capturing():
-        return ""  # the probe waits for its result, which would break the capture
-    return _probe(torch.cuda.current_device() if index is None else index)
+    return nvidia.failure(index, _launch)
 
 
-@functools.cache
-def _probe(index: int) -> str:
-    """Return why kernels cannot run on GPU `index`: launch one."""
-    capability = torch.cuda.get_device_capability(index)
-    if capability < LEAST_CAPABILITY:
-        least, found = (".".join(map(str, version)) for version in (LEAST_CAPABILITY, capability))
-        return f"the GPU has compute capability {found}, it takes {least} or newer"
-    one = torch.ones(1, 1, 1, device=f"cuda:{index}")
+def _launch(device: torch.device) -> str:
+    """Return what goes wrong when a kernel runs on a GPU, an empty string when nothing does."""
+    one = torch.ones(1, 1, 1, device=device)
     try:
         result = float(gram([one], [one], [True]))
     except RuntimeError as error:  # a driver older than the toolkit that compiled it, ...

@@ -11,11 +11,9 @@ from collections.abc import Sequence
 
 import torch
 
+from fastsnf.engines import nvidia
 from fastsnf.engines.triton.launch import architecture_of, triton_interprets
 from fastsnf.spec import FieldSpec
-
-LEAST_CAPABILITY = (8, 0)
-"""The first GPUs whose matrix units take tf32 and bf16."""
 
 MOST_UNITS = 4096
 """The widest layer that has tiles."""
@@ -28,11 +26,7 @@ def missing() -> str:
         return cause
     if triton_interprets():
         return ""
-    if torch.version.hip is not None:
-        return "this PyTorch is built for AMD GPUs, the kernels are tuned for NVIDIA's"
-    if not torch.cuda.is_available():
-        return "PyTorch sees no NVIDIA GPU"
-    return ""
+    return nvidia.absent("the kernels are tuned")
 
 
 @torch.compiler.assume_constant_result
@@ -87,22 +81,15 @@ def _import_failure() -> str:
 
 @torch.compiler.assume_constant_result
 def _gpu_failure(index: int | None) -> str:
-    if torch.cuda.is_current_stream_capturing():
-        return ""  # the probe waits for its result, which would break the capture
-    return _probe(torch.cuda.current_device() if index is None else index)
+    return nvidia.failure(index, _launch)
 
 
-@functools.cache
-def _probe(index: int) -> str:
-    """Return why kernels cannot run on GPU `index`: launch one."""
-    capability = torch.cuda.get_device_capability(index)
-    if capability < LEAST_CAPABILITY:
-        least, found = (".".join(map(str, version)) for version in (LEAST_CAPABILITY, capability))
-        return f"the GPU has compute capability {found}, it takes {least} or newer"
+def _launch(device: torch.device) -> str:
+    """Return what goes wrong when a kernel runs on a GPU, an empty string when nothing does."""
     try:
         from fastsnf.engines.triton.kernels.probe import run_probe
 
-        run_probe(torch.device("cuda", index))
+        run_probe(device)
     except Exception as error:  # a missing C compiler, a driver that is too old, ...
         return (
             f"Triton cannot run a kernel here ({type(error).__name__}: {' '.join(str(error).split())[:300]})"
