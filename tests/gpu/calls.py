@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from fastsnf.engines.triton import field
-from fastsnf.spec import FieldSpec, Gabor, Sine
+from fastsnf.spec import FieldSpec, Gabor, Gaussian, ReLU, Sine
 from tests import cases
 from tests.cases import Shape
 from tests.engines.triton import calls as passes
@@ -20,6 +20,10 @@ FITS = (Shape(ROWS, 2, 64, 2, 1), Shape(ROWS, 2, 16, 1, 1))
 """The fields of the tests of `fit` and torch.compile."""
 
 BITS = (Sine(30.0), Gabor(20.0, 10.0))
+
+ADJUSTED = Shape(1_330, 2, 16, 1, 3)
+ADJUSTED_ACTIVATIONS = (Sine(6.0), Gabor(4.0, 2.0), ReLU(), Gaussian(10.0))
+"""The fields of the tests of adjusted steps: forward, then backward from what it kept."""
 
 
 def calls() -> Iterator[Call]:
@@ -36,6 +40,8 @@ def calls() -> Iterator[Call]:
         yield from _grids(precision)
         for shape in (*cases.SHAPES, *FITS):
             yield from _passes(_sine(shape.L), shape, precision)
+    for act in ADJUSTED_ACTIVATIONS:
+        yield f"adjusted {act.name}", partial(backward, FieldSpec.mlp(act, 1), ADJUSTED, "fp32")
     yield "sample weights", partial(passes.step, _sine(3), Shape(ROWS, 2, 64, 3, 3), "fp32", weighted=True)
 
 
