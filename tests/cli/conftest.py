@@ -9,7 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -45,6 +47,22 @@ def command(capsys, tmp_path, monkeypatch) -> Callable[..., Outcome]:
         return Outcome(status, captured.out, captured.err)
 
     return run
+
+
+@pytest.fixture
+def undrawn(monkeypatch) -> None:
+    """Leave the drawing of curves, most of the time of a small fit, to the tests that start a process."""
+    from fastsnf.analysis import plots
+
+    monkeypatch.setattr(plots, "curve", lambda rows, path, title: Path(path).touch())
+
+
+def picture(path: Path, height: int, width: int) -> Path:
+    """Write a picture with some structure and return where it is."""
+    rows, columns = np.mgrid[:height, :width]
+    channels = [rows * (255 // height), columns * (255 // width), rows * columns]
+    Image.fromarray(np.stack(channels, axis=2).astype(np.uint8)).save(path)
+    return path
 
 
 def environment(**changes: str | None) -> dict[str, str]:

@@ -7,13 +7,12 @@ import tomllib
 import zlib
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
 
 from fastsnf.cli.fit_options import BIAS_INITS, INITS, KINDS, FitOptions
 from fastsnf.cli.run_folder import arguments
-from tests.cli.conftest import finish, spawn
+from tests.cli.conftest import finish, picture, spawn
 
 SUMMARY = {
     *("kind", "steps", "seconds", "seconds_steps", "points_per_second", "psnr", "loss", "engine", "device"),
@@ -22,22 +21,13 @@ SUMMARY = {
 RUN_FILES = {"field.safetensors", "config.toml", "metrics.jsonl", "curve.png", "reconstruction.png"}
 SMALL = ("--steps", 3, "--hidden-features", 8, "--hidden-layers", 1)
 
-
-@pytest.fixture(autouse=True)
-def _undrawn(monkeypatch):
-    """Leave the drawing of curves, most of the time of a small fit, to the tests that start a process."""
-    from fastsnf.analysis import plots
-
-    monkeypatch.setattr(plots, "curve", lambda rows, path, title: Path(path).touch())
+pytestmark = pytest.mark.usefixtures("undrawn")
 
 
 @pytest.fixture
 def photo(tmp_path) -> Path:
-    """A picture of 12 x 9 pixels with some structure."""
-    rows, columns = np.mgrid[:9, :12]
-    path = tmp_path / "photo.png"
-    Image.fromarray(np.stack([rows * 25, columns * 20, rows * columns], axis=2).astype(np.uint8)).save(path)
-    return path
+    """A picture of 12 x 9 pixels."""
+    return picture(tmp_path / "photo.png", 9, 12)
 
 
 def test_a_fit_writes_a_run_folder_and_says_where(command, photo):

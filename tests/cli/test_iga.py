@@ -7,83 +7,39 @@ import tomllib
 from pathlib import Path
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from fastsnf.cli.fit import adjustment_lines
 from fastsnf.cli.fit_options import FitOptions
 from fastsnf.cli.run_folder import arguments
 from fastsnf.ntk import IGA
+from tests.cli.conftest import picture
 
 SMALL = ("--steps", 3, "--hidden-features", 8, "--hidden-layers", 1, "--out", "run")
 
-
-@pytest.fixture(autouse=True)
-def _undrawn(monkeypatch):
-    """Leave the drawing of curves to the tests of the plots."""
-    from fastsnf.analysis import plots
-
-    monkeypatch.setattr(plots, "curve", lambda rows, path, title: Path(path).touch())
+pytestmark = pytest.mark.usefixtures("undrawn")
 
 
 @pytest.fixture
 def photo(tmp_path) -> Path:
     """A picture of 18 x 14 pixels."""
-    rows, columns = np.mgrid[:14, :18]
-    path = tmp_path / "photo.png"
-    Image.fromarray(np.stack([rows * 15, columns * 14, rows * columns], axis=2).astype(np.uint8)).save(path)
-    return path
+    return picture(tmp_path / "photo.png", 14, 18)
 
 
 def test_every_option_reaches_the_trainer(command, photo):
-    done = command(
-        *(
-            "fit",
-            photo,
-            *SMALL,
-            "--json",
-            "--iga",
-            "--iga-group",
-            "patch:4",
-            "--iga-start",
-            1,
-            "--iga-end",
-            6,
-        ),
-        *("--iga-target", 8, "--iga-form", "sgd", "--iga-sample", "random", "--iga-refresh", 2, "--seed", 7),
-    )
+    chosen = {"start": 1, "end": 6, "target": 8, "form": "sgd", "sample": "random", "refresh": 2}
+    options = [word for name, value in chosen.items() for word in (f"--iga-{name}", value)]
+    done = command("fit", photo, *SMALL, "--json", "--iga", "--iga-group", "patch:4", *options, "--seed", 7)
     assert done.status == 0, done.err
     said = json.loads(done.out)["iga"]
-    assert said == {
-        "group": "20 patches of 4 x 4",
-        "groups": 20,
-        "groups_per_step": 20,
-        "start": 1,
-        "end": 6,
-        "target": 8,
-        "form": "sgd",
-        "sample": "random",
-        "refresh": 2,
-        "failures": 0,
-        "fallbacks": 0,
-        "short": 0,
-    }
+    groups = {"group": "20 patches of 4 x 4", "groups": 20, "groups_per_step": 20}
+    assert said == {**groups, **chosen, "failures": 0, "fallbacks": 0, "short": 0}
     header = next(line for line in done.err.splitlines() if line.startswith("iga "))
     assert header.split(maxsplit=1)[1] == (
         "20 patches of 4 x 4, lambda_1..5 -> lambda_8, random, every 2 steps"
     )
     table = tomllib.loads(Path("run/config.toml").read_text())["fit"]["iga"]
-    assert table == {
-        "group": "patch:4",
-        "start": 1,
-        "end": 6,
-        "target": 8,
-        "form": "sgd",
-        "sample": "random",
-        "refresh": 2,
-        "seed": 7,
-    }
+    assert table == {"group": "patch:4", **chosen, "seed": 7}
 
 
 def test_defaults_are_those_of_the_settings(command, photo):

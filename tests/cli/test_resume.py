@@ -14,13 +14,7 @@ from tests.cli.conftest import finish, spawn
 
 SMALL = ("--hidden-features", 8, "--hidden-layers", 1, "--batch-size", 50)
 
-
-@pytest.fixture(autouse=True)
-def _undrawn(monkeypatch):
-    """Leave the drawing of curves to the tests of the plots."""
-    from fastsnf.analysis import plots
-
-    monkeypatch.setattr(plots, "curve", lambda rows, path, title: Path(path).touch())
+pytestmark = pytest.mark.usefixtures("undrawn")
 
 
 @pytest.fixture
