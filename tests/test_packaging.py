@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import platform
 import re
@@ -19,6 +18,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import fastsnf
+from tests.build_script import build_script
 from tests.cases import count
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -166,12 +166,7 @@ def build_cuda(folder: Path) -> Path:
     pytest.importorskip("setuptools")
     from setuptools import Distribution
 
-    spec = importlib.util.spec_from_file_location("setup_of_fastsnf_again", ROOT / "setup.py")
-    assert spec is not None
-    assert spec.loader is not None
-    build = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = build  # where dataclasses look up annotations
-    spec.loader.exec_module(build)
+    build = build_script()
     modules = [module for module in build.native_modules() if module.name == "fastsnf._cuda"]
     command = build.BuildNative(Distribution({"name": "fastsnf", "ext_modules": modules}))
     command.build_lib, command.build_temp = str(folder / "lib"), str(folder / "temp")

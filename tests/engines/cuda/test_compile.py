@@ -6,13 +6,13 @@ import importlib.util
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import NamedTuple
 
 import pytest
+
+from tests.build_script import build_script
 
 pytest.importorskip("setuptools")
 
@@ -32,17 +32,6 @@ class Usage(NamedTuple):
     stack: int
     spills: int
     registers: int
-
-
-def build_script() -> ModuleType:
-    """Return setup.py as a module."""
-    spec = importlib.util.spec_from_file_location("setup_of_fastsnf", ROOT / "setup.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # where dataclasses look up annotations
-    spec.loader.exec_module(module)
-    return module
 
 
 BUILD = build_script()
