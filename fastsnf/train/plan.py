@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -126,10 +126,11 @@ def make_plan(field: Field, signal: Signal, config: FitConfig) -> Plan:
     choice = resolve_engine(field, points.batch(slice(0, 1))[0], config.precision)
     if grouping is not None and not grouping.plain:
         check_fits(field, grouping.sampler.groups)
-    recorded = may_record(field, config, points, choice.engine, device)
-    step = Step(field, make_optimizer(config, parameters, recorded=recorded), config)
+    # Adjusted steps are launched one by one, by the optimizer that a recording has: S = I then has its bits.
+    recordable = may_record(field, replace(config, iga=None), points, choice.engine, device)
+    step = Step(field, make_optimizer(config, parameters, recorded=recordable), config)
     updates = Updates(points, step)
-    if recorded:
+    if recordable and grouping is None:
         updates = RecordedUpdates(points, step, field, CudaGraphs(device))
     elif grouping is not None:
         updates = AdjustedUpdates(points, step, field, grouping, device)

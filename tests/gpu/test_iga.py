@@ -238,7 +238,8 @@ def fit(iga: IGA, **options: Any) -> Any:
 def test_a_fit_goes_on_to_the_same_bits(iga: IGA, options: dict[str, Any], tmp_path: Any) -> None:
     class Stop(Callback):
         def on_log(self, row: dict[str, Any], state: Any) -> None:
-            state.stop_requested = row["step"] == 10
+            if row["step"] == 10:
+                state.stop()
 
     whole = fit(iga, **options)
     assert whole.history[-1]["loss"] < whole.history[0]["loss"]
@@ -246,6 +247,12 @@ def test_a_fit_goes_on_to_the_same_bits(iga: IGA, options: dict[str, Any], tmp_p
     resumed = fit(iga, run=tmp_path / "run", resume=True, **options)
     assert resumed.steps == whole.steps == 20
     assert same_state(whole.field, resumed.field)
+
+
+def test_a_fit_that_adjusts_nothing_has_the_bits_of_the_plain_one() -> None:
+    """Though that one runs as a CUDA graph."""
+    plain = fastsnf.fit(small_field(), small_image(), steps=20, batch_size="full", device=DEVICE)
+    assert same_state(plain.field, fit(IGA("patch:7", end=0)).field)
 
 
 def test_weights_that_are_not_finite_are_counted_and_nothing_breaks() -> None:

@@ -11,6 +11,7 @@ import torch
 
 import fastsnf
 from fastsnf.errors import RunError
+from fastsnf.ntk import IGA
 from fastsnf.train import plan as plans
 from fastsnf.train.config import FitConfig
 from fastsnf.train.losses import mse
@@ -222,6 +223,15 @@ def test_a_recorded_fit_resumes_to_the_same_bits(recorded_fits, tmp_path):
     assert resumed.steps == 40
     assert same_state(whole.field, resumed.field)
     assert whole.history[-1]["lr"] == resumed.history[-1]["lr"]
+
+
+def test_a_fit_that_adjusts_nothing_has_the_bits_of_a_recorded_one(recorded_fits):
+    options = {"batch_size": "full", "schedule": "exponential:0.1"}
+    plain = fit_small(**options)
+    replays = recorded_fits.replays
+    nothing = fit_small(iga=IGA("patch:4", end=0), **options)
+    assert recorded_fits.replays == replays > 0
+    assert same_state(plain.field, nothing.field)
 
 
 def test_a_recorded_fit_that_diverges_says_what_is_known(recorded_fits, monkeypatch):
