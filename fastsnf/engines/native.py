@@ -107,14 +107,20 @@ def detail() -> str:
 
 def reasons(device: str, dtype: torch.dtype, shapes: Sequence[tuple[int, ...]]) -> list[str]:
     """Return why the engine cannot take a call on `device` with weights of `shapes`, nothing when it can."""
+    why = _reasons(device, dtype)
+    widest = max(max(shape) for shape in shapes)
+    if widest > MOST_UNITS:
+        why.append(f"a layer has {widest} inputs or outputs, it takes at most {MOST_UNITS}")
+    return why
+
+
+def _reasons(device: str, dtype: torch.dtype) -> list[str]:
+    """Return why no kernel can take tensors of a real `dtype` on `device`, nothing when one can."""
     why = [missing()] if missing() else []
     if device != "cpu":
         why.append(f"tensors are on {device}, it runs on the CPU")
     if dtype != torch.float32:
         why.append(f"tensors are {dtype}, it computes in torch.float32")
-    widest = max(max(shape) for shape in shapes)
-    if widest > MOST_UNITS:
-        why.append(f"a layer has {widest} inputs or outputs, it takes at most {MOST_UNITS}")
     return why
 
 
@@ -278,11 +284,7 @@ def gram_reasons(device: torch.device, dtype: torch.dtype, shapes: Sequence[tupl
 
     `shapes` are the layers' (fan_in, fan_out).
     """
-    why = [missing()] if missing() else []
-    if device.type != "cpu":
-        why.append(f"tensors are on {device}, it runs on the CPU")
-    if dtype != torch.float32:
-        why.append(f"tensors are {dtype}, it computes in torch.float32")
+    why = _reasons(device.type, dtype)
     if any(0 in shape for shape in shapes):
         why.append("a layer has no inputs or no outputs")
     return why
@@ -316,7 +318,10 @@ def gram(inputs: Sequence[Tensor], cotangents: Sequence[Tensor], bias: Sequence[
 
 
 def _dense(tensor: Tensor) -> Tensor:
-    """Return a tensor whose memory is what it says, row by row: no lazy conjugate, no lazy minus."""
+    """Return a tensor whose memory is what it says, row by row.
+
+    A lazily conjugated or negated one is contiguous and still is not.
+    """
     return tensor.resolve_conj().resolve_neg().contiguous()
 
 
@@ -350,10 +355,8 @@ def _prepare(
     kept: list[Tensor | None] = []
     layers = []
     for i, act in enumerate(spec.activations):
-        # resolve_conj: a lazily conjugated complex weight is contiguous and still not what its memory says.
-        weight = weights[i].resolve_conj().contiguous()
-        bias = biases[i]
-        bias = None if bias is None else bias.resolve_conj().contiguous()
+        weight, bias = _dense(weights[i]), biases[i]
+        bias = None if bias is None else _dense(bias)
         kept += [weight, bias]
         layers.append(
             (
