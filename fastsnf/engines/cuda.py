@@ -156,7 +156,7 @@ def _gpu_failure(index: int | None) -> str:
 
 def _launch(device: torch.device) -> str:
     """Return what goes wrong when a kernel runs on a GPU, an empty string when nothing does."""
-    one = torch.ones(1, 1, 1, device=device)
+    one = torch.ones(1, 1, 1, dtype=torch.float32, device=device)
     try:
         result = float(gram([one], [one], [True]))
     except RuntimeError as error:  # a driver older than the toolkit that compiled it, ...

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from fastsnf.engines import nvidia
+from fastsnf.engines import cuda, nvidia
 
 
 @pytest.fixture
@@ -56,3 +56,15 @@ def test_why_there_is_none(launches: list[int], monkeypatch: pytest.MonkeyPatch)
     assert nvidia.absent("the kernels are tuned") == "PyTorch sees no NVIDIA GPU"
     monkeypatch.setattr(torch.version, "hip", "6.0")
     assert nvidia.absent("the extension") == "this PyTorch is built for AMD GPUs, the extension for NVIDIA's"
+
+
+def test_the_extension_is_tried_in_its_own_type(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its kernels read float32, whatever torch's default is; the test suite gives that back."""
+
+    def gram(inputs: list[torch.Tensor], cotangents: list[torch.Tensor], bias: list[bool]) -> torch.Tensor:
+        assert inputs[0].dtype == cotangents[0].dtype == torch.float32
+        return inputs[0] + cotangents[0]
+
+    monkeypatch.setattr(cuda, "gram", gram)
+    torch.set_default_dtype(torch.float64)
+    assert cuda._launch(torch.device("cpu")) == ""
