@@ -5,9 +5,7 @@ Names resolve on first use (PEP 562), so that ``import fastsnf`` costs nothing: 
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
-
+from fastsnf.lazy import on_first_use
 from fastsnf.version import __version__ as __version__
 
 _HOMES: dict[str, str] = {
@@ -24,18 +22,6 @@ _HOMES: dict[str, str] = {
     "spec": "spec",
     "train": "train",
 }
-"""Every public name and the module that holds it; a module's own last name stands for the module."""
+"""Every public name and the module that holds it."""
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'fastsnf' has no attribute {name!r}")
-    home = _HOMES[name]
-    module = import_module(f"fastsnf.{home}")
-    value = module if home.rpartition(".")[2] == name else getattr(module, name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES})
+__getattr__, __dir__ = on_first_use(__name__, _HOMES)

@@ -16,6 +16,7 @@ ROOT = Path(fastsnf.__file__).resolve().parent
 
 LEVELS = {
     "errors": 0,
+    "lazy": 0,
     "version": 0,
     "_cuda": 0,
     "_native": 0,
@@ -92,7 +93,7 @@ def broken_arrow(source: str, target: str) -> str:
     if not there or there not in LEVELS:
         return "" if here in ("cli", "__main__", "") else "a name of the package's root hides where it lives"
     if here == "":
-        return "" if there == "version" else "the package's root resolves names on first use"
+        return "" if there in ("lazy", "version") else "the package's root resolves names on first use"
     if here != ONLY_FROM.get(there, here):
         return f"only {ONLY_FROM[there]} imports {there}"
     return "" if LEVELS[there] < LEVELS[here] else f"{here} is level {LEVELS[here]}, {there} {LEVELS[there]}"

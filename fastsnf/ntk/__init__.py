@@ -5,8 +5,7 @@ Names resolve on first use: the command line reads `fastsnf.ntk.config` without 
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
+from fastsnf.lazy import on_first_use
 
 _HOMES = {
     "IGA": "config",
@@ -27,12 +26,4 @@ _HOMES = {
     "adjustment_of": "coefficients",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'fastsnf.ntk' has no attribute {name!r}")
-    return getattr(import_module(f"fastsnf.ntk.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES})
+__getattr__, __dir__ = on_first_use(__name__, _HOMES)

@@ -6,8 +6,7 @@ without torch.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
+from fastsnf.lazy import on_first_use
 
 _HOMES: dict[str, str] = {
     "Grid": "grid",
@@ -23,15 +22,4 @@ _HOMES: dict[str, str] = {
 
 __all__ = ["Grid", "Image", "Samples", "Signal", "from_metadata", "holdout_split", "open", "synthetic"]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'fastsnf.signals' has no attribute {name!r}")
-    module = import_module(f"fastsnf.signals.{_HOMES[name]}")
-    value = module if _HOMES[name] == name else getattr(module, name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES})
+__getattr__, __dir__ = on_first_use(__name__, _HOMES)

@@ -6,17 +6,8 @@ entry in `fastsnf.studies.registry.STUDIES` makes it one of ``fastsnf reproduce`
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
+from fastsnf.lazy import on_first_use
 
 _HOMES = {"STUDIES": "registry", "Report": "runner", "reproduce": "runner"}
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'fastsnf.studies' has no attribute {name!r}")
-    return getattr(import_module(f"fastsnf.studies.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES})
+__getattr__, __dir__ = on_first_use(__name__, _HOMES)

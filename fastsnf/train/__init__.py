@@ -5,8 +5,7 @@ Names resolve on first use, so that ``fastsnf.train.config`` is there without to
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
+from fastsnf.lazy import on_first_use
 
 _HOMES = {
     "fit": "trainer",
@@ -19,12 +18,4 @@ _HOMES = {
     "load": "checkpoint",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'fastsnf.train' has no attribute {name!r}")
-    return getattr(import_module(f"fastsnf.train.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES})
+__getattr__, __dir__ = on_first_use(__name__, _HOMES)
