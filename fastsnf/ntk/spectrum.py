@@ -147,8 +147,8 @@ def condition_number(gram: Tensor, *, average: int = 1, rank_tolerance: float | 
     """
     _check(gram)
     n = gram.shape[-1]
-    if not 1 <= average <= n:
-        raise InputError(f"expected average from 1 to {n}, the order of the matrix; got {average}")
+    if isinstance(average, bool) or not isinstance(average, int) or not 1 <= average <= n:
+        raise InputError(f"expected average from 1 to {n}, the order of the matrix; got {average!r}")
     values, _ = _eigh(gram.detach().double())
     tolerance = n * torch.finfo(gram.dtype).eps if rank_tolerance is None else rank_tolerance
     smallest, largest = values[..., -average:].mean(-1), values[..., :average].mean(-1)
@@ -179,8 +179,9 @@ def alignment(gram: Tensor, errors: Tensor) -> Alignment:
     """
     _check(gram)
     n = gram.shape[-1]
-    if errors.dim() not in (1, 2) or len(errors) != n:
-        raise InputError(f"expected errors [{n}] or [{n}, C], a row a point; got {list(errors.shape)}")
+    if not isinstance(errors, Tensor) or errors.dim() not in (1, 2) or len(errors) != n:
+        got = list(errors.shape) if isinstance(errors, Tensor) else type(errors).__name__
+        raise InputError(f"expected errors [{n}] or [{n}, C], a row a point; got {got}")
     values, vectors = _eigh(gram.detach().double())
     e = errors.detach().to(values).reshape(n, -1)
     total = e.square().sum()
@@ -240,13 +241,15 @@ def _own_precision(gram: Tensor) -> contextlib.AbstractContextManager[None]:
 def _check(gram: Tensor, count: int = 0, start: Tensor | None = None, method: str = "auto") -> None:
     if method not in METHODS:
         raise unknown("method", method, METHODS)
+    if not isinstance(gram, Tensor):
+        raise InputError(f"expected a matrix as a torch.Tensor; got {type(gram).__name__}")
     if gram.dim() < 2 or gram.shape[-1] != gram.shape[-2]:
         raise InputError(f"expected square matrices [..., n, n]; got {list(gram.shape)}")
     if gram.dtype not in TOLERANCES:
         raise InputError(f"expected a matrix of float32 or float64; got {gram.dtype}: convert it with .to()")
     n = gram.shape[-1]
-    if not 0 <= count <= n:
-        raise InputError(f"expected 0 to {n} eigenpairs of a matrix of order {n}; got count={count}")
+    if isinstance(count, bool) or not isinstance(count, int) or not 0 <= count <= n:
+        raise InputError(f"expected 0 to {n} eigenpairs of a matrix of order {n}; got count={count!r}")
     if start is not None and (start.dim() < 2 or start.shape[-2] != n):
         raise InputError(
             f"expected a start [..., {n}, m], columns of the matrix's order; got {list(start.shape)}"

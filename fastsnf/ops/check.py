@@ -14,6 +14,14 @@ REAL_DTYPES = (torch.float32, torch.float64)
 COMPLEX_OF = {torch.float32: torch.complex64, torch.float64: torch.complex128}
 
 
+def check_dense(what: str, tensor: object) -> None:
+    """Raise `InputError` unless `tensor` is a dense tensor; its shape may then be asked for."""
+    if not isinstance(tensor, Tensor):
+        raise InputError(f"expected {what} as a torch.Tensor; got {type(tensor).__name__}")
+    if tensor.layout != torch.strided:
+        raise InputError(f"expected {what} as a dense tensor; got {tensor.layout}: use .to_dense()")
+
+
 def check_field(
     x: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor | None], spec: FieldSpec
 ) -> None:
@@ -28,6 +36,7 @@ def check_field(
         raise InputError(
             f"expected weights of float32 or float64; got {dtype}: convert the field with .to(torch.float32)"
         )
+    check_dense("x", x)
     if x.dim() == 0:
         raise InputError("expected x of shape [..., in_features]; got a 0-d tensor")
     if x.dtype != dtype:
@@ -71,6 +80,9 @@ def _check_layer(
 
 def check_targets(x: Tensor, target: Tensor, fan_out: int, sample_weight: Tensor | None) -> None:
     """Raise `InputError` unless the targets [..., C] and sample weights [...] belong to x [..., D]."""
+    check_dense("targets", target)
+    if sample_weight is not None:
+        check_dense("sample weights", sample_weight)
     if target.shape != (*x.shape[:-1], fan_out):
         raise InputError(f"expected targets of shape {[*x.shape[:-1], fan_out]}; got {list(target.shape)}")
     if sample_weight is not None and sample_weight.shape != x.shape[:-1]:

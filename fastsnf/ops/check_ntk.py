@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from fastsnf.errors import InputError
-from fastsnf.ops.check import COMPLEX_OF, REAL_DTYPES
+from fastsnf.ops.check import COMPLEX_OF, REAL_DTYPES, check_dense
 from fastsnf.reference.adjusted import Adjustment, Layout
 
 REAL_OF = {dtype: dtype for dtype in REAL_DTYPES} | {pair: dtype for dtype, pair in COMPLEX_OF.items()}
@@ -22,19 +22,28 @@ def check_gram(
     inputs: Sequence[Tensor], cotangents: Sequence[Tensor], bias: bool | Sequence[bool]
 ) -> list[bool]:
     """Return which layers have a bias; raise `InputError` unless the tensors belong together."""
+    for what, tensors in (("inputs", inputs), ("cotangents", cotangents)):
+        if not isinstance(tensors, (list, tuple)):
+            raise InputError(
+                f"expected the {what} as a list of tensors, one a layer; got {type(tensors).__name__}"
+            )
     if not len(inputs) or len(inputs) != len(cotangents):
         raise InputError(
             "expected inputs and cotangents of the same layers, at least one; "
             f"got {len(inputs)} inputs and {len(cotangents)} cotangents"
         )
-    has_bias = [bias] * len(inputs) if isinstance(bias, bool) else list(bias)
+    has_bias = [bias] * len(inputs) if isinstance(bias, bool) else []
+    if isinstance(bias, (list, tuple)):
+        has_bias = list(bias)
     if len(has_bias) != len(inputs) or not all(isinstance(flag, bool) for flag in has_bias):
         raise InputError(f"expected bias as True, False or {len(inputs)} of them, one a layer; got {bias!r}")
+    check_dense("the inputs of layer 0", inputs[0])
     rows = inputs[0].shape[:-1]
     if inputs[0].dim() not in (2, 3):
         raise InputError(f"expected inputs of shape [B, n, fan_in] or [n, fan_in]; got {_shape(inputs[0])}")
     for layer, (a, d) in enumerate(zip(inputs, cotangents, strict=True)):
         for what, tensor in ((f"inputs of layer {layer}", a), (f"cotangents of layer {layer}", d)):
+            check_dense(f"the {what}", tensor)
             if tensor.dim() != len(rows) + 1 or tensor.shape[:-1] != rows or tensor.shape[-1] == 0:
                 raise InputError(
                     f"expected the {what} as [{', '.join(map(str, rows))}, units], as the first inputs; "
@@ -68,6 +77,7 @@ def _check_kind(what: str, tensor: Tensor, first: Tensor) -> None:
 
 def check_cotangent(d_out: Tensor, x: Tensor, channels: int) -> None:
     """Raise `InputError` unless d_out is [C] or [..., C] beside x [..., D]."""
+    check_dense("d_out", d_out)
     if d_out.shape not in ((channels,), (*x.shape[:-1], channels)):
         raise InputError(
             f"expected d_out of shape [{channels}] or {[*x.shape[:-1], channels]}; got {_shape(d_out)}"
@@ -86,6 +96,8 @@ def check_adjustment(x: Tensor, adjustment: Adjustment) -> None:
         raise InputError(f"expected at least one group and one offset; got {groups} and {offsets}")
     if groups * offsets > MOST_SLOTS:
         raise InputError(f"expected at most 2^40 slots; got {groups} groups x {offsets} offsets")
+    if slots is not None:
+        check_dense("slots", slots)
     if slots is None:
         if points != groups * offsets:
             raise InputError(
@@ -97,6 +109,8 @@ def check_adjustment(x: Tensor, adjustment: Adjustment) -> None:
             f"expected slots of shape [{points}], one a point, int64, on {x.device}; "
             f"got {_shape(slots)}, {slots.dtype}, on {slots.device}"
         )
+    check_dense("vectors", vectors)
+    check_dense("coefficients", coefficients)
     if vectors.dim() != 2 or vectors.shape[0] != groups or coefficients.shape != vectors.shape[1:]:
         raise InputError(
             f"expected vectors [{groups}, k], one row a group, and coefficients [k]; "

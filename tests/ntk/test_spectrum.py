@@ -272,3 +272,19 @@ def test_what_a_gpu_raises(monkeypatch: pytest.MonkeyPatch, cause: Exception, ra
     with pytest.raises(raised) as caught:
         leading(torch.eye(5), 2)
     assert type(caught.value) is raised
+
+
+@pytest.mark.parametrize("count", [2.5, "2", None, True])
+def test_counts_that_are_no_whole_numbers(count: object) -> None:
+    with pytest.raises(InputError, match="expected 0 to 3 eigenpairs of a matrix of order 3; got count="):
+        leading(torch.eye(3), count)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="expected average from 1 to 3, the order of the matrix; got"):
+        condition_number(torch.eye(3), average=count)  # type: ignore[arg-type]
+
+
+def test_lists_are_no_matrices() -> None:
+    for call in (lambda m: leading(m, 1), condition_number, lambda m: alignment(m, torch.ones(1))):
+        with pytest.raises(InputError, match=r"expected a matrix as a torch\.Tensor; got list"):
+            call([[1.0]])
+    with pytest.raises(InputError, match=r"expected errors \[2\] or \[2, C\], a row a point; got list"):
+        alignment(torch.eye(2), [1.0, 2.0])  # type: ignore[arg-type]

@@ -174,3 +174,58 @@ def test_a_spec_of_another_number_of_layers() -> None:
     given = arguments() | {"spec": FieldSpec((Sine(30.0), Identity()))}
     with pytest.raises(InputError, match="expected 2 weights and biases"):
         ops.field(**given)  # type: ignore[arg-type]
+
+
+def test_what_is_no_dense_tensor() -> None:
+    given = arguments()
+    with pytest.raises(InputError, match=r"expected x as a torch\.Tensor; got list"):
+        ops.field(**given | {"x": [[0.0, 0.0]]})  # type: ignore[arg-type]
+    with pytest.raises(
+        InputError, match=r"expected x as a dense tensor; got torch\.sparse_coo: use \.to_dense"
+    ):
+        ops.field(**given | {"x": torch.zeros(7, 2).to_sparse()})  # type: ignore[arg-type]
+    for wrong, said in ((None, "NoneType"), (torch.zeros(7, 3).to_sparse(), "sparse_coo")):
+        with pytest.raises(InputError, match=f"expected targets as a .*got .*{said}"):
+            ops.mse_value_and_grad(**given, target=wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "cotangents", "bias", "message"),
+    [
+        (
+            None,
+            [torch.ones(3, 2)],
+            True,
+            "expected the inputs as a list of tensors, one a layer; got NoneType",
+        ),
+        ([torch.ones(3, 2)], torch.ones(1, 3, 2), True, "expected the cotangents as a list of tensors"),
+        ([None], [torch.ones(3, 2)], True, "expected the inputs of layer 0 as a torch.Tensor; got NoneType"),
+        ([torch.ones(3, 2)], [[1.0]], True, "expected the cotangents of layer 0 as a torch.Tensor; got list"),
+        ([torch.ones(3, 2)], [torch.ones(3, 2).to_sparse()], True, "layer 0 as a dense tensor; got torch.sp"),
+        (
+            [torch.ones(3, 2)],
+            [torch.ones(3, 2)],
+            None,
+            "expected bias as True, False or 1 of them, one a lay",
+        ),
+        ([torch.ones(3, 2)], [torch.ones(3, 2)], 1, "expected bias as True, False or 1 of them, one a layer"),
+    ],
+)
+def test_an_ntk_of_what_is_no_list_of_tensors(
+    inputs: object, cotangents: object, bias: object, message: str
+) -> None:
+    with pytest.raises(InputError, match=re.escape(message)):
+        ops.ntk_gram(inputs, cotangents, bias=bias)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["vectors", "coefficients", "slots"])
+def test_adjustments_of_what_is_no_tensor(name: str) -> None:
+    parts = {"vectors": torch.ones(7, 2), "coefficients": torch.ones(2), "slots": None} | {name: [1, 2]}
+    layout = ops.Layout(7, 1, parts.pop("slots"))  # type: ignore[arg-type]
+    adjustment = ops.Adjustment(layout, parts["vectors"], parts["coefficients"])  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=rf"expected {name} as a torch\.Tensor; got list"):
+        ops.adjusted_mse_value_and_grad(
+            **arguments(),
+            target=torch.zeros(7, 3),
+            adjustment=adjustment,  # type: ignore[arg-type]
+        )
