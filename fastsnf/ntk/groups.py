@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import operator
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -196,7 +197,8 @@ class Blocks(Groups):
     """
 
     def __init__(self, shape: Sequence[int], block: Sequence[int], kind: str) -> None:
-        self.shape, self.block, self.kind = tuple(shape), tuple(block), kind
+        self.shape, self.block = _whole_numbers(shape, "points"), _whole_numbers(block, _NOUNS[kind])
+        self.kind = kind
         if min(self.block) < 1:
             raise InputError(f"expected {_NOUNS[kind]} of at least 1 point along each axis; got {min(block)}")
         if min(self.shape) < 1:
@@ -340,6 +342,13 @@ def places_of(mask: Tensor, count: int) -> Tensor:
 def stable_places(mask: Tensor, count: int) -> Tensor:
     """Return `places_of` by a stable sort: `nonzero` counts, for which it waits for the device."""
     return torch.argsort((~mask).to(torch.uint8), stable=True)[:count]
+
+
+def _whole_numbers(sizes: Sequence[int], what: str) -> tuple[int, ...]:
+    try:
+        return tuple(operator.index(size) for size in sizes)
+    except TypeError:
+        raise InputError(f"expected {what} by whole numbers, one for each axis; got {sizes!r}") from None
 
 
 def _strides(shape: Sequence[int]) -> list[int]:
