@@ -35,10 +35,6 @@ LEAST_ERROR = 1e-5
 GATE_SHAPE, GATE_PATCH = (48, 64), 8
 """The image of the check: 48 groups of 64 points."""
 
-MANY_GROUPS, MANY_WIDTH = 700, 64
-"""Above so many groups the CPU engine takes two passes; the check then has 768 groups of 4 points, and a
-narrower network, whose Jacobians fit."""
-
 
 @dataclass(frozen=True)
 class IgaCase:
@@ -164,9 +160,7 @@ def by_hand(field: EagerField, problem: Problem, rows: Tensor | None) -> dict[st
 
 
 def gate_case(case: IgaCase) -> IgaCase:
-    """Return the case that is checked in place of `case`: fewer points, the same way through the engine."""
-    if case.groups > MANY_GROUPS:
-        return replace(case, shape=GATE_SHAPE, patch=2, width=min(case.width, MANY_WIDTH))
+    """Return the case that is checked in place of `case`: the same step on fewer points."""
     return replace(case, shape=GATE_SHAPE, patch=GATE_PATCH)
 
 

@@ -305,6 +305,8 @@ def make_groups(group: object, shape: Sequence[int]) -> Groups:
     Raises:
         InputError: for groups that do not suit the grid.
     """
+    if not isinstance(shape, Sequence):
+        raise InputError(f"expected the shape of a grid, such as (512, 768); got {shape!r}")
     points = math.prod(shape)
     if group is None:
         group = "patch:32" if len(shape) == 2 else "run:256"

@@ -48,8 +48,8 @@ def adjusted_mse_value_and_grad(
     place (IGA, Eq. 4 to 9), S acting on the groups at each offset and in each channel alone. An adjustment
     without coefficients is S = I, and gives the bits of `mse_value_and_grad`.
 
-    The CPU engine does it in one pass, tile by tile, up to `engines.native.MOST_GROUPS` groups; more do not
-    fit its cache, and the others need every residual first: forward, adjustment, backward.
+    The CPU engine does it in one pass, tile by tile, up to `engines.native.MOST_GROUPS` groups. With
+    more, and on the other engines, every residual is needed first: forward, adjustment, backward.
 
     Args:
         x, target, weights, biases, spec, sample_weight, engine, precision: as in `mse_value_and_grad`; the

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -28,7 +29,7 @@ def make_optimizer(config: FitConfig, params: Sequence[Tensor], *, recorded: boo
             tensor on the device of the parameters, and no update waits for the device.
 
     Raises:
-        InputError: when a callable returns anything but an optimizer.
+        InputError: when a callable returns anything but an optimizer, or one that calls the loss itself.
     """
     if callable(config.optimizer):
         optimizer = config.optimizer(list(params))
@@ -36,6 +37,12 @@ def make_optimizer(config: FitConfig, params: Sequence[Tensor], *, recorded: boo
             raise InputError(
                 "expected the optimizer callable to return a torch.optim.Optimizer; "
                 f"got {type(optimizer).__name__}"
+            )
+        closure = inspect.signature(type(optimizer).step).parameters.get("closure")
+        if closure is not None and closure.default is inspect.Parameter.empty:
+            raise InputError(
+                "expected an optimizer whose step needs no closure; "
+                f"got {type(optimizer).__name__}: it evaluates the loss itself, in a loop of your own"
             )
         return optimizer
     fused = all(p.dtype in _FUSED_DTYPES and p.device.type in ("cpu", "cuda") for p in params)

@@ -56,11 +56,6 @@ def test_every_kind_of_step_passes_its_gate(case: IgaCase) -> None:
     assert {row.name for row in rows} == {f"linears.{i}.{n}" for i in range(4) for n in ("weight", "bias")}
 
 
-def test_the_gate_goes_the_way_of_the_case() -> None:
-    found = [(iga.gate_case(case).groups, iga.gate_case(case).width) for case in iga.CASES]
-    assert found == [(48, 256)] * 4 + [(768, 64)]
-
-
 def test_a_wrong_adjustment_stops_the_case(monkeypatch: pytest.MonkeyPatch) -> None:
     right = iga.Adjuster.value_and_grad
 

@@ -162,6 +162,7 @@ def test_a_pass_over_a_large_grid_in_parts(monkeypatch: pytest.MonkeyPatch) -> N
         (lambda: make_groups("cube:4", (9, 9)), "grid of 3 axes"),
         (lambda: make_groups(None, (9, 9)), "got 32 x 32 in 9 x 9"),
         (lambda: make_groups([0, 1], (3,)), "expected the groups of 3 points; got 2"),
+        (lambda: make_groups(4, 64), "expected the shape of a grid, such as (512, 768); got 64"),
         (lambda: Groups.runs(10, 2.5), "expected runs by whole numbers, one for each axis; got (2.5,)"),
         (lambda: Groups.patches((8, 8.0), 2), "expected points by whole numbers, one for each axis; got"),
     ],

@@ -7,6 +7,7 @@ import json
 import pytest
 import torch
 
+from fastsnf.errors import InputError
 from fastsnf.train.config import FitConfig
 from fastsnf.train.optimizers import base_rates, load_state, make_optimizer, set_rates
 from fastsnf.train.snapshot import Snapshots
@@ -98,3 +99,9 @@ def test_the_state_of_another_field_is_refused():
     _, other = stepped(FitConfig(), recorded=True, hidden_layers=2)
     with pytest.raises(ValueError, match="size"):
         load_state(other, optimizer.state_dict())
+
+
+def test_an_optimizer_that_evaluates_the_loss_itself_is_refused() -> None:
+    config = FitConfig(optimizer=torch.optim.LBFGS)
+    with pytest.raises(InputError, match="needs no closure; got LBFGS: it evaluates the loss itself"):
+        make_optimizer(config, [torch.zeros(2, requires_grad=True)])
