@@ -9,6 +9,7 @@ from torch import Tensor
 
 from fastsnf.ops import Adjustment
 from fastsnf.ops.exact import full_float32
+from fastsnf.ops.weighted import known, total_weight, weighted_mean
 
 
 def adjusted(residual: Tensor, adjustment: Adjustment) -> Tensor:
@@ -29,21 +30,9 @@ def adjusted(residual: Tensor, adjustment: Adjustment) -> Tensor:
     return rows if slots is None else rows[slots]
 
 
-def known(target: Tensor, w: Tensor | None) -> Tensor:
-    """Return the targets with 0 at points of weight 0, which may hold NaN: 0 * NaN would spread it."""
-    return target if w is None else torch.where(w[:, None] > 0, target, 0.0)
-
-
 def weighted_mse(out: Tensor, target: Tensor, w: Tensor | None) -> Tensor:
-    """Return ``sum_n w_n sum_c r_nc^2 / (C sum_n w_n)``; the trainer's own formula, to the bit."""
-    errors = (out - known(target, w)).square()
-    return errors.mean() if w is None else (errors.mean(dim=1) * w).sum() / _total(w)
-
-
-def _total(w: Tensor) -> Tensor:
-    """Return the sum of the weights, 1 where that is 0: nothing then has a loss, or a gradient, of 0."""
-    total = w.sum()
-    return torch.where(total == 0, 1.0, total)
+    """Return ``sum_n w_n sum_c r_nc^2 / (C sum_n w_n)``; 0 where all weights are."""
+    return weighted_mean((out - known(target, w)).square(), w)
 
 
 def weighted_residual(out: Tensor, target: Tensor, w: Tensor | None) -> Tensor:
@@ -63,7 +52,7 @@ def surrogate(
     d_out = adjusted(residual, adjustment)
     if w is None:
         return _Valued.apply(out, d_out * (2.0 / d_out.numel()), loss)
-    scale = 2.0 / (_total(w) * d_out.shape[1])
+    scale = 2.0 / (total_weight(w) * d_out.shape[1])
     return _Valued.apply(out, d_out * (w.sqrt() * scale)[:, None], loss)
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from fastsnf.errors import InputError
+from fastsnf.ops.weighted import known, weighted_mean
 
 Loss = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 """``(out [B, C], target [B, C], weights [B] or None) -> 0-d loss``."""
@@ -22,13 +23,13 @@ LOGITS = "logits"
 
 def mse(out: Tensor, target: Tensor, weights: Tensor | None) -> Tensor:
     """Return the mean squared error of out [B, C] against target [B, C]."""
-    return _mean((out - _known(target, weights)).square(), weights)
+    return weighted_mean((out - known(target, weights)).square(), weights)
 
 
 def bce(out: Tensor, target: Tensor, weights: Tensor | None) -> Tensor:
     """Return the binary cross entropy of the logits out [B, C] against target [B, C] in [0, 1]."""
-    errors = functional.binary_cross_entropy_with_logits(out, _known(target, weights), reduction="none")
-    return _mean(errors, weights)
+    errors = functional.binary_cross_entropy_with_logits(out, known(target, weights), reduction="none")
+    return weighted_mean(errors, weights)
 
 
 LOSSES: dict[str, Loss] = {"mse": mse, "bce": bce}
@@ -67,14 +68,3 @@ def outputs_of(loss: str | Loss) -> str:
 def to_values(out: Tensor, outputs: str) -> Tensor:
     """Return the signal's values that `out` stands for: itself, or the sigmoid of logits."""
     return torch.sigmoid(out) if outputs == LOGITS else out
-
-
-def _known(target: Tensor, weights: Tensor | None) -> Tensor:
-    """Return the targets with 0 at points of weight 0, which may hold NaN: 0 * NaN would spread it."""
-    return target if weights is None else torch.where(weights[:, None] > 0, target, 0.0)
-
-
-def _mean(errors: Tensor, weights: Tensor | None) -> Tensor:
-    if weights is None:
-        return errors.mean()
-    return (errors.mean(dim=1) * weights).sum() / weights.sum()
