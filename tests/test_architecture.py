@@ -21,6 +21,8 @@ LEVELS = {
     "_cuda": 0,
     "_native": 0,
     "spec": 1,
+    "encodings": 1,
+    "presets": 2,
     "reference": 2,
     "engines": 2,
     "ops": 3,
@@ -48,7 +50,8 @@ FILES = sorted(ROOT.rglob("*.py"))
 CONFIGS = [
     path
     for path in FILES
-    if path.stem in ("config", "spec", "errors", "version") and "engines" not in path.parts
+    if path.stem in ("config", "spec", "encodings", "presets", "errors", "version")
+    and "engines" not in path.parts
 ]
 """Descriptions and settings, which the command line reads before anything heavy."""
 

@@ -111,12 +111,11 @@ def load_field(options: FitOptions, signal: Signal) -> Field:
 
 def check_source(options: FitOptions, field: Field) -> None:
     """Raise `InputError` for an option of the field that contradicts the one that ``--from`` brings."""
-    weights = field.layer_tensors()[0]
-    has: dict[str, Any] = {
-        "hidden_features": weights[0].shape[0],
-        "hidden_layers": len(weights) - 2,
-        "activation": field.hidden_activation.name,
-    }
+    from fastsnf.nn import LayeredField
+
+    has: dict[str, Any] = {"hidden_features": field.hidden_features}
+    if isinstance(field, LayeredField):
+        has |= {"hidden_layers": field.spec.layers - 2, "activation": field.hidden_activation.name}
     for name, value in given(options).items():
         if name in FRESH:
             raise InputError(

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from fastsnf import ops
+from fastsnf.nn import LayeredField
 from fastsnf.train import Callback
 
 if TYPE_CHECKING:
@@ -94,18 +95,14 @@ def header(state: FitState, name: str) -> list[tuple[str, str]]:
     """Return the labelled lines that say what is fitted, with what, and where."""
     import torch
 
-    signal, field = state.signal, state.field
-    first, layers = field.spec.activations[0], field.spec.layers
-    hidden = field.spec.activations[layers - 2] if layers > 1 else first
+    signal = state.signal
     shape = " x ".join(map(str, signal.shape))
     channels = f"{signal.out_features} channel{'s' * (signal.out_features > 1)}"
-    activations = str(first) if first == hidden else f"{first}, then {hidden}"
-    width = field.layer_tensors()[0][0].shape[0]
     threads = torch.get_num_threads()
     where = f"cpu, {threads} thread{'s' * (threads > 1)}" if state.device == "cpu" else state.device
     lines = [
         ("signal", f"{name}: {signal.kind}, {shape}, {channels}; {state.points:,} points"),
-        ("field", f"{activations}; {layers} linear layers, width {width}, {state.parameters:,} parameters"),
+        ("field", f"{state.field.summary()}, {state.parameters:,} parameters"),
         ("engine", f"{state.engine} on {where}, {state.precision}{_passed_over(state)}"),
     ]
     if state.iga is not None:
@@ -179,9 +176,12 @@ def _passed_over(state: FitState) -> str:
     """Return why engines that `auto` would have taken first cannot take the call, where there are any."""
     parameter = next(state.field.parameters())
     x = state.signal.batch(slice(0, 1))[0].to(device=parameter.device, dtype=parameter.dtype.to_real())
-    weights, biases = state.field.layer_tensors()
+    field = state.field
+    if not isinstance(field, LayeredField):
+        return " (its layers take the engines one by one)"
+    weights, biases = field.layer_tensors()
     reasons = []
-    for engine, why in ops.explain(x, weights, biases, spec=state.field.spec):
+    for engine, why in ops.explain(field.encode(x), weights, biases, spec=field.spec):
         if engine == state.engine:
             break
         if engine == "triton" and state.device == "cpu":

@@ -6,9 +6,23 @@ network that already exists, and `init` holds the initializers.
 
 from fastsnf.nn import init
 from fastsnf.nn.accelerate import Accelerated, accelerate
+from fastsnf.nn.encoder import Encoder
 from fastsnf.nn.field import FIELDS, Field, from_config
 from fastsnf.nn.layer import Layer
+from fastsnf.nn.layered import LayeredField
 from fastsnf.nn.siren import Siren
 from fastsnf.nn.snf import SNF
 
-__all__ = ["FIELDS", "SNF", "Accelerated", "Field", "Layer", "Siren", "accelerate", "from_config", "init"]
+__all__ = [
+    "FIELDS",
+    "SNF",
+    "Accelerated",
+    "Encoder",
+    "Field",
+    "Layer",
+    "LayeredField",
+    "Siren",
+    "accelerate",
+    "from_config",
+    "init",
+]

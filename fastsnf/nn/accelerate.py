@@ -15,6 +15,7 @@ from fastsnf.nn.compare import compare
 from fastsnf.nn.field import Field, decode
 from fastsnf.nn.init import default_
 from fastsnf.nn.layer import has_hooks
+from fastsnf.nn.layered import LayeredField
 from fastsnf.nn.linear import COMPLEX, Device, check_sizes, linear_chain
 from fastsnf.nn.pair import PairField
 from fastsnf.nn.recognise import Part, recognise
@@ -150,7 +151,7 @@ def _check_chain(module: nn.Module, parts: Sequence[Part]) -> None:
             )
 
 
-def _check_parameters(module: nn.Module, field: Field) -> None:
+def _check_parameters(module: nn.Module, field: LayeredField) -> None:
     """Raise when training `module` trains what the field does not have or cannot hold."""
     shared = {id(parameter) for parameter in field.parameters()}
     for name, parameter in module.named_parameters():

@@ -2,82 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Self, cast
+from collections.abc import Callable
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 
 from fastsnf import ops
+from fastsnf.encodings import encoding_from_dict
 from fastsnf.errors import InputError, unknown
-from fastsnf.nn.layer import Layer, is_plain
 from fastsnf.nn.linear import COMPLEX, Device
-from fastsnf.spec import Activation, FieldSpec, Identity, activation_from_dict
+from fastsnf.spec import activation_from_dict
 
 FIELDS: dict[str, type[Field]] = {}
 """Every field class by the name that files use; a subclass of `Field` with a `name` enters itself."""
 
 
 class Field(nn.Module):
-    """A multilayer perceptron [..., D] -> [..., C] that runs as one fused op.
+    """A function of coordinates [..., D] -> [..., C] with parameters: the base of every field.
+
+    A subclass defines `evaluate`, `config` and `summary`, and enters `FIELDS` by its `name`. One that is a
+    chain of linear layers and activations is a `fastsnf.nn.LayeredField`, which runs as one fused op; any
+    other computes by autograd, of fused layers where it has them.
 
     Args:
-        spec: what the layers compute.
-        linears: one linear layer for each of `spec`, first to last; shared, not copied.
+        in_features: coordinate dimensions D.
+        out_features: output channels C.
+        hidden_features: the width F that its summary and its options name.
 
-    Sub-modules are ``net.{i}.linear`` for activated layers and ``net.{n}`` for a linear last one. A hook or a
-    parametrization on a sub-module (or another module in its place) is honoured: the field then runs layer by
-    layer, calling every sub-module (`fused` says which). Inside ``torch.autocast`` a field computes and
-    returns its own dtype, converting its input, since phases of tens of radians do not survive 8 or 11 bits.
+    Inside ``torch.autocast`` a field computes and returns its own dtype, converting its input, since phases
+    of tens of radians do not survive 8 or 11 bits.
     """
 
     name: ClassVar[str] = ""
-    net: nn.Sequential
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if cls.__dict__.get("name"):
             FIELDS[cls.name] = cls
 
-    def __init__(self, spec: FieldSpec, linears: Sequence[nn.Linear]) -> None:
+    def __init__(self, in_features: int, out_features: int, hidden_features: int) -> None:
         super().__init__()
-        if len(linears) != spec.layers:
-            raise InputError(f"expected {spec.layers} linear layers, as the spec; got {len(linears)}")
-        self.spec = spec
-        self.in_features = linears[0].in_features
-        self.out_features = linears[-1].out_features
-        acts = spec.activations
-        modules: list[nn.Module] = [
-            Layer(linear, act) for linear, act in zip(linears[:-1], acts[:-1], strict=True)
-        ]
-        modules.append(linears[-1] if acts[-1] == Identity() else Layer(linears[-1], acts[-1]))
-        self.net = nn.Sequential(*modules)
-
-    @property
-    def hidden_activation(self) -> Activation:
-        """The activation of the hidden layers, whose omega scales the last layer's initial weights."""
-        return self.spec.activations[max(0, self.spec.layers - 2)]
-
-    @property
-    def fused(self) -> bool:
-        """Whether the field runs as one op: no sub-module has a hook, a parametrization or a substitute."""
-        return (
-            is_plain(self.net, nn.Sequential)
-            and len(self.net) == self.spec.layers
-            and all(map(_matches, self.net, self.spec.activations))
-        )
-
-    def linears(self) -> list[nn.Linear]:
-        """Return the linear layers, first to last."""
-        return [cast(nn.Linear, getattr(module, "linear", module)) for module in self.net]
-
-    def layer_tensors(self) -> tuple[list[Tensor], list[Tensor | None]]:
-        """Return the weights [fan_out, fan_in] and the biases [fan_out] or None, first layer to last.
-
-        They are the parameters themselves, or what a parametrization makes of its own.
-        """
-        linears = self.linears()
-        return [linear.weight for linear in linears], [linear.bias for linear in linears]
+        self.in_features = in_features
+        self.out_features = out_features
+        self.hidden_features = hidden_features
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the values [..., C] at the coordinates `x` [..., D].
@@ -92,15 +60,29 @@ class Field(nn.Module):
         kind = x.device.type
         if ops.has_autocast(kind) and torch.is_autocast_enabled(kind):
             with torch.autocast(kind, enabled=False):
-                return self._evaluate(x.to(self.linears()[0].weight.dtype))
-        return self._evaluate(x)
+                return self.evaluate(x.to(self.dtype))
+        return self.evaluate(x)
 
-    def _evaluate(self, x: Tensor) -> Tensor:
-        if self.fused:
-            weights, biases = self.layer_tensors()
-            return ops.field(x, weights, biases, spec=self.spec)
-        out = self.net(x)
-        return out.real if out.is_complex() else out
+    def evaluate(self, x: Tensor) -> Tensor:
+        """Return the values [..., C] at `x` [..., D], which `forward` has checked."""
+        raise NotImplementedError(f"{type(self).__name__} cannot be evaluated: define evaluate()")
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The real dtype of the parameters."""
+        return next(self.parameters()).dtype.to_real()
+
+    def choose_engine(self, x: Tensor, precision: str = ops.AUTO) -> ops.Choice:
+        """Return the engine that computes the field at points like `x`, and in which precision.
+
+        Raises:
+            EngineError: when none has it, or the one asked for cannot take the call, with every reason.
+        """
+        return ops.choose_plain(x, precision)
+
+    def summary(self) -> str:
+        """Return one line about what the field computes."""
+        return f"{self.name}, width {self.hidden_features}"
 
     def config(self) -> dict[str, Any]:
         """Return the constructor's arguments, JSON-able; `from_config` reads them back."""
@@ -117,12 +99,12 @@ class Field(nn.Module):
 
     def _dtype_name(self) -> str:
         """Return the name of the field's dtype, as configs hold it."""
-        return str(self.linears()[0].weight.dtype).removeprefix("torch.")
+        return str(self.dtype).removeprefix("torch.")
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         # Every conversion of nn.Module comes through here. Their functions take a complex parameter to a real
         # dtype by dropping its imaginary part, or leave it behind; on its real view they do what is meant.
-        return super()._apply(fn if not self.spec.is_complex else _on_real_view(fn), recurse)
+        return super()._apply(_on_real_view(fn), recurse)
 
 
 def from_config(name: str, config: dict[str, Any], *, device: Device = None) -> Field:
@@ -138,14 +120,6 @@ def from_config(name: str, config: dict[str, Any], *, device: Device = None) -> 
     return FIELDS[name].from_config(config, device=device)
 
 
-def _matches(module: nn.Module, activation: Activation) -> bool:
-    """Return whether `module` is a plain layer with that activation."""
-    if isinstance(module, Layer):
-        plain = is_plain(module, Layer) and is_plain(module.linear, nn.Linear)
-        return plain and module.activation == activation
-    return is_plain(module, nn.Linear) and activation == Identity()
-
-
 def decode(key: str, value: Any) -> Any:
     """Return the constructor argument called `key` from its JSON form in `Field.config`."""
     if key == "dtype":
@@ -153,6 +127,8 @@ def decode(key: str, value: Any) -> Any:
         if value not in names:
             raise unknown("dtype", value, names)
         return names[value]
+    if key == "encoding":
+        return None if value is None else encoding_from_dict(value)
     return activation_from_dict(value) if isinstance(value, dict) else value
 
 

@@ -7,12 +7,12 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from fastsnf.nn.field import Field
+from fastsnf.nn.layered import LayeredField
 from fastsnf.spec import FieldSpec
 
 
-class PairField(Field):
-    """A `Field` that returns the values, or with `return_coords` the pair (values, coordinates).
+class PairField(LayeredField):
+    """A `LayeredField` that returns the values, or with `return_coords` the pair (values, coordinates).
 
     The notebook's losses differentiate the values with respect to the coordinates that come back: a copy of
     the input, detached, that requires grad.

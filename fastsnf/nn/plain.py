@@ -6,20 +6,25 @@ from typing import TypeGuard
 
 from torch import nn
 
-from fastsnf.nn.field import FIELDS, Field
+from fastsnf.nn.encoder import Encoder
+from fastsnf.nn.field import FIELDS
 from fastsnf.nn.layer import has_hooks
+from fastsnf.nn.layer import is_plain as is_plain_module
+from fastsnf.nn.layered import LayeredField
 
 
-def only_layers(module: nn.Module) -> bool:
-    """Return whether `module` is a field and its layers are all there is: one op computes it from parameters.
+def only_layers(module: nn.Module) -> TypeGuard[LayeredField]:
+    """Return whether `module` is its layers behind an encoding at most: one op computes it from parameters.
 
     That excludes every other module, a subclass with a forward of its own, hooks and parametrizations, and a
     parameter that is shared by two layers or is in none. Hooks on a parameter's gradient are not looked at:
     see `has_gradient_hooks`.
     """
-    if not isinstance(module, Field) or FIELDS.get(module.name) is not type(module):
+    if not isinstance(module, LayeredField) or FIELDS.get(module.name) is not type(module):
         return False
     if "forward" in module.__dict__ or has_hooks(module) or not module.fused:
+        return False
+    if module.encoding is not None and not is_plain_module(module.encoding, Encoder):
         return False
     weights, biases = module.layer_tensors()
     tensors = [tensor for tensor in (*weights, *biases) if tensor is not None]
@@ -32,6 +37,6 @@ def has_gradient_hooks(module: nn.Module) -> bool:
     return any(p._backward_hooks or p._post_accumulate_grad_hooks for p in module.parameters())
 
 
-def is_plain(module: nn.Module) -> TypeGuard[Field]:
+def is_plain(module: nn.Module) -> TypeGuard[LayeredField]:
     """Return whether one op may fill in the gradients: only layers, and nothing else sees those gradients."""
     return only_layers(module) and not has_gradient_hooks(module)

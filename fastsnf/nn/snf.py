@@ -7,14 +7,16 @@ from typing import Any
 
 import torch
 
+from fastsnf.encodings import Encoding
 from fastsnf.errors import InputError, unknown
-from fastsnf.nn.field import Field
+from fastsnf.nn.encoder import Encoder
 from fastsnf.nn.init import BiasInit, default_initializer, initialize_, initializer_name
+from fastsnf.nn.layered import LayeredField
 from fastsnf.nn.linear import Device, check_sizes, linear_chain
 from fastsnf.spec import ACTIVATIONS, Activation, FieldSpec
 
 
-class SNF(Field):
+class SNF(LayeredField):
     """A sinusoidal neural field, or one with another activation: [..., in_features] -> [..., out_features].
 
     Args:
@@ -27,9 +29,12 @@ class SNF(Field):
         first_omega: omega of the first layer where `activation` is a name; None for the spec's own default.
         hidden_omega: omega of the layers after the first, likewise.
         scale: scale of every layer, likewise.
+        encoding: what the coordinates become before the first layer, such as ``Positional(10)``; None for
+            nothing.
         init: an initializer's name; None takes weight scaling for sine and FINER, and PyTorch's default for
             the others, as the papers that compare them do.
         alpha: the factor of weight scaling; other initializers do not read it.
+        sigma_p: the deviation of pre-activations that VI3NR keeps; other initializers do not read it.
         bias: whether the layers have biases.
         bias_init: ``"default"`` (PyTorch's uniform in +-1/sqrt(fan_in)), ``"zero"``, ``"like-weights"`` or a
             number.
@@ -55,8 +60,10 @@ class SNF(Field):
         first_omega: float | None = None,
         hidden_omega: float | None = None,
         scale: float | None = None,
+        encoding: Encoding | None = None,
         init: str | None = None,
         alpha: float = 2.37,
+        sigma_p: float | None = None,
         bias: bool = True,
         bias_init: BiasInit = "default",
         generator: torch.Generator | None = None,
@@ -70,8 +77,13 @@ class SNF(Field):
             activation if first_activation is None else first_activation, "first_omega", first_omega, scale
         )
         spec = FieldSpec.mlp(hidden, hidden_layers, first=first)
-        widths = [in_features, *[hidden_features] * (hidden_layers + 1), out_features]
-        super().__init__(spec, linear_chain(spec, widths, bias=bias, device=device, dtype=dtype))
+        encoder = None
+        if encoding is not None:
+            encoder = Encoder(encoding, in_features, generator=generator, device=device, dtype=dtype)
+        first_inputs = in_features if encoder is None else encoder.out_features
+        widths = [first_inputs, *[hidden_features] * (hidden_layers + 1), out_features]
+        linears = linear_chain(spec, widths, bias=bias, device=device, dtype=dtype)
+        super().__init__(spec, linears, encoding=encoder)
         self._hidden = hidden
         chosen = default_initializer(spec) if init is None else initializer_name(init)
         self._config = {
@@ -79,12 +91,14 @@ class SNF(Field):
             "hidden_layers": hidden_layers,
             "activation": hidden.to_dict(),
             "first_activation": first.to_dict(),
+            "encoding": None if encoding is None else encoding.to_dict(),
             "init": chosen,
             "alpha": alpha,
+            "sigma_p": sigma_p,
             "bias": bias,
             "bias_init": bias_init,
         }
-        initialize_(self, chosen, alpha=alpha, bias_init=bias_init, generator=generator)
+        initialize_(self, chosen, alpha=alpha, sigma_p=sigma_p, bias_init=bias_init, generator=generator)
 
     @property
     def hidden_activation(self) -> Activation:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from fastsnf import ops
 from fastsnf.errors import InputError
-from fastsnf.nn import Field
+from fastsnf.nn import LayeredField
 from fastsnf.nn.plain import is_plain
 from fastsnf.ntk.coefficients import adjustment_of
 from fastsnf.ntk.config import IGA
@@ -224,17 +224,20 @@ class Adjuster:
         if "basis" in state:
             self._basis = state["basis"].to(self._device)
 
-    def _in_one_pass(self, field: Field, x: Tensor, y: Tensor, w: Tensor | None, members: Members) -> Tensor:
+    def _in_one_pass(
+        self, field: LayeredField, x: Tensor, y: Tensor, w: Tensor | None, members: Members
+    ) -> Tensor:
         weights, biases = field.layer_tensors()
         _check_values(y, w, (len(x), field.out_features))
         with torch.no_grad():
+            encoded = field.encode(x)
             if self._is_plain_step(members):
                 loss, d_weights, d_biases = ops.mse_value_and_grad(
-                    x, y, weights, biases, spec=field.spec, sample_weight=w
+                    encoded, y, weights, biases, spec=field.spec, sample_weight=w
                 )
             else:
                 loss, d_weights, d_biases, largest = ops.adjusted_mse_value_and_grad(
-                    x,
+                    encoded,
                     y,
                     weights,
                     biases,
@@ -252,11 +255,13 @@ class Adjuster:
         return loss
 
     def _begun(
-        self, field: Field, x: Tensor, w: Tensor | None, members: Members
+        self, field: LayeredField, x: Tensor, w: Tensor | None, members: Members
     ) -> ops.Adjustment | Callable[[Tensor], ops.Adjustment]:
         """Return S, or what makes it of the residuals where the pass is in two halves anyway."""
         weights, _ = field.layer_tensors()
-        fused = ops.adjusts_in_one_pass(x, weights, spec=field.spec, groups=members.layout.groups)
+        fused = ops.adjusts_in_one_pass(
+            field.encode(x[:1]), weights, spec=field.spec, groups=members.layout.groups
+        )
         if fused and self.iga.sample not in NEEDS_RESIDUALS:
             return self._adjustment(field, x, w, members)
         self._side.mark()  # before the forward pass, beside which the eigenpairs are found

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from fastsnf import ops
 from fastsnf.errors import EngineError, unknown
-from fastsnf.nn import Field
+from fastsnf.nn import LayeredField
 from fastsnf.ntk.jacobian import Network, combinations_of, jacobian_gram
 from fastsnf.ntk.module import check_points, underlying
 from fastsnf.ntk.size import OUTPUTS, check_fits
@@ -54,7 +54,7 @@ def empirical_ntk(field: nn.Module, x: Tensor, *, outputs: str = "sum", engine: 
     x = check_points(module, x, dimensions=(2, 3))
     with torch.no_grad(), own_precision(x), full_float32(x):
         if plain:
-            return _by_trace(cast(Field, module), x, outputs, engine)
+            return _by_trace(cast(LayeredField, module), x, outputs, engine)
         if engine not in (ops.AUTO, "reference"):
             raise EngineError(
                 f"engine {engine!r} cannot take this call: {type(module).__name__} is more than layers with "
@@ -63,7 +63,7 @@ def empirical_ntk(field: nn.Module, x: Tensor, *, outputs: str = "sum", engine: 
         return _by_jacobian(module, x, outputs)
 
 
-def _by_trace(field: Field, x: Tensor, outputs: str, engine: str) -> Tensor:
+def _by_trace(field: LayeredField, x: Tensor, outputs: str, engine: str) -> Tensor:
     """Return K of a plain field at x [..., N, D]."""
     *batch, points, _ = x.shape
     channels = field.out_features

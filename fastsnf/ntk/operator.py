@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from fastsnf.errors import InputError, unknown
-from fastsnf.nn import Field
+from fastsnf.nn import LayeredField
 from fastsnf.nn.plain import only_layers
 from fastsnf.ntk.jacobian import Network, combinations_of, points_at_once
 from fastsnf.ntk.module import check_points, underlying
@@ -63,7 +63,7 @@ class NtkOperator:
         self._x = check_points(self._module, x, dimensions=(2,))
         self._chunk, self._outputs = chunk, outputs
         if plain:
-            channels = cast(Field, self._module).out_features
+            channels = cast(LayeredField, self._module).out_features
         else:
             channels = Network(self._module).channels(self._x)
         self._combinations = combinations_of(outputs, channels, self._x)
@@ -106,7 +106,7 @@ class NtkOperator:
     def _parts(self) -> _Layers | _Any:
         module, x, combinations = self._module, self._x, self._combinations
         if only_layers(module):
-            field = cast(Field, module)
+            field = module
             size = (1 + len(combinations)) * numbers_per_point(field) * x.dtype.itemsize
             return _Layers(field, x, combinations, self._chunk or max(1, CHUNK_BYTES // size))
         return _Any(Network(module), x, combinations, self._chunk or CHUNK_POINTS)
@@ -127,7 +127,7 @@ class _Layers:
     changes the output by the real part of ``sum_oi D_o p_oi A_i``.
     """
 
-    field: Field
+    field: LayeredField
     x: Tensor
     combinations: Tensor
     chunk: int

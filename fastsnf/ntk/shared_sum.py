@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from fastsnf import ops
-from fastsnf.nn import Field
+from fastsnf.nn import LayeredField
 from fastsnf.nn.plain import is_plain
 from fastsnf.ntk.groups import Members
 from fastsnf.ntk.module import underlying
@@ -69,7 +69,7 @@ def shared_sum_gram(
         return _by_autograd(field, x, rows, times)
 
 
-def _by_layers(field: Field, x: Tensor, rows: Tensor, times: Tensor) -> Tensor:
+def _by_layers(field: LayeredField, x: Tensor, rows: Tensor, times: Tensor) -> Tensor:
     """Return K of a field's layers; rows and times are [n, U]."""
     weights, biases = field.layer_tensors()
     gram = x.new_zeros(len(rows), len(rows))
@@ -78,7 +78,7 @@ def _by_layers(field: Field, x: Tensor, rows: Tensor, times: Tensor) -> Tensor:
     for layers in _turns([len(rows) * w.numel() for w in weights]):
         jacobians: dict[int, list[Tensor]] = {layer: [] for layer in layers}
         for chunk, often in zip(rows.split(step), times.split(step), strict=True):
-            points = x[chunk.reshape(-1)]
+            points = field.encode(x[chunk.reshape(-1)])
             d_out = (often.reshape(-1, 1) * channels**-0.5).expand(-1, channels)
             traced = ops.layer_trace(points, weights, biases, spec=field.spec, d_out=d_out)
             for layer in layers:

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from fastsnf.errors import InputError, unknown
-from fastsnf.nn import Field
+from fastsnf.nn import Field, LayeredField
 from fastsnf.nn.plain import only_layers
 from fastsnf.ntk.jacobian import JACOBIAN_BYTES
 from fastsnf.ntk.module import describe, trainable, underlying
@@ -146,7 +146,7 @@ def _need(
         count = sum(p.numel() * (2 if p.is_complex() else 1) for p in trainable(module).values())
         rows = 1 if outputs == "sum" else channels
         return _Need(square, rows * count * dtype.itemsize, 2 * JACOBIAN_BYTES, once)
-    field = cast(Field, module)
+    field = cast(LayeredField, module)
     # With all pairs of outputs a point stands once for each of them, beside its traces.
     copies = channels + 1 if outputs == "full" else 1
     per_point = batch * copies * numbers_per_point(field) * dtype.itemsize
@@ -155,7 +155,7 @@ def _need(
     return _Need(square, per_point, float("inf"), scratch)
 
 
-def _has_kernel(field: Field) -> bool:
+def _has_kernel(field: LayeredField) -> bool:
     """Return whether an engine takes the matrices of a plain field that needs no memory but theirs."""
     weights, _ = field.layer_tensors()
     inputs = [weight.new_empty(0, weight.shape[1]) for weight in weights]
@@ -167,7 +167,7 @@ def _has_kernel(field: Field) -> bool:
 def _estimate(
     module: nn.Module, plain: bool, points: int, outputs: str, channels: int | None, batch: int
 ) -> SizeEstimate:
-    kernel = plain and _has_kernel(cast(Field, module))
+    kernel = plain and _has_kernel(cast(LayeredField, module))
     need = _need(module, plain, outputs, channels, batch, kernel=kernel)
     available = available_bytes(describe(module)[1])
     low, high = 0, 1

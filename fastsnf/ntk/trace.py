@@ -7,7 +7,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from fastsnf import ops
-from fastsnf.nn import Field
+from fastsnf.nn import LayeredField
 
 
 class Traced(NamedTuple):
@@ -22,7 +22,7 @@ class Traced(NamedTuple):
     bias: list[bool]
 
 
-def traced(field: Field, x: Tensor, d_out: Tensor | None = None, *, engine: str = ops.AUTO) -> Traced:
+def traced(field: LayeredField, x: Tensor, d_out: Tensor | None = None, *, engine: str = ops.AUTO) -> Traced:
     """Return the trace of a plain field at x [..., D] for ``s = sum_c d_out_c out_c``.
 
     Args:
@@ -33,7 +33,7 @@ def traced(field: Field, x: Tensor, d_out: Tensor | None = None, *, engine: str 
     """
     weights, biases = field.layer_tensors()
     trace = ops.layer_trace(
-        x,
+        field.encode(x),
         [weight.detach() for weight in weights],
         [None if bias is None else bias.detach() for bias in biases],
         spec=field.spec,
@@ -50,7 +50,7 @@ def traced(field: Field, x: Tensor, d_out: Tensor | None = None, *, engine: str 
     return kept
 
 
-def numbers_per_point(field: Field) -> int:
+def numbers_per_point(field: LayeredField) -> int:
     """Return how many real numbers the inputs and cotangents of all layers are at one point."""
     weights, _ = field.layer_tensors()
     return sum(sum(weight.shape) * (2 if weight.is_complex() else 1) for weight in weights)

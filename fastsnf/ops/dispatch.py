@@ -123,6 +123,21 @@ def choose(
     return Choice(engine, precisions.resolve(precision, engine, x.device, x.dtype))
 
 
+def choose_plain(x: Tensor, precision: str = AUTO) -> Choice:
+    """Return the engine and precision of a field that no engine has as a whole: plain operations.
+
+    Raises:
+        EngineError: when another engine is asked for by `use_engine`, or the precision is not theirs.
+    """
+    engine = "reference" if _selected == AUTO else _selected
+    why = precisions.reasons(precision, "reference", x.device, x.dtype)
+    if engine != "reference":
+        why = ["it has no fields of this kind, which run in plain operations"]
+    if why:
+        raise EngineError(f"engine {engine!r} cannot take this call: {'; '.join(why)}. Use engine='auto'")
+    return Choice("reference", precisions.resolve(precision, "reference", x.device, x.dtype))
+
+
 def _fastest(x: Tensor, weights: Sequence[Tensor], spec: FieldSpec, precision: str) -> str:
     for name in ENGINES:
         if not _passed_by(name, x, weights, spec, precision):

@@ -30,12 +30,9 @@ def resolve_device(name: str) -> torch.device:
 def resolve_engine(field: Field, x: Tensor, precision: str) -> ops.Choice:
     """Return the engine that computes `field` at points like x [B, D], and in which precision.
 
-    The engine is that of `fastsnf.use_engine`, the fastest that has the precision by default. A complex field
-    that runs layer by layer, as hooks want it, takes the reference.
+    The engine is that of `fastsnf.use_engine`, the fastest that has the precision by default.
 
     Raises:
         EngineError: when none has it, or the one asked for cannot take the call, with every reason.
     """
-    weights, _biases = field.layer_tensors()
-    engine = "reference" if field.spec.is_complex and not field.fused else ops.AUTO
-    return ops.choose(engine, x, weights, field.spec, precision)
+    return field.choose_engine(x, precision)

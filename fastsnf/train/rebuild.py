@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from fastsnf.errors import InputError
-from fastsnf.nn import FIELDS, Field, from_config
+from fastsnf.nn import FIELDS, Field, LayeredField, from_config
 from fastsnf.train.losses import LOGITS, VALUES
 
 
@@ -40,7 +40,7 @@ def describe_field(field: Field) -> dict[str, Any]:
             f"expected a field of class {known}; got {type(field).__name__}, which load could not rebuild: "
             "save its state_dict yourself"
         )
-    return {"field": {"class": field.name, "config": field.config(), "spec": field.spec.to_dict()}}
+    return {"field": {"class": field.name, "config": field.config(), "spec": _spec(field)}}
 
 
 def state_of(field: Field) -> dict[str, Tensor]:
@@ -64,10 +64,8 @@ def restore(tensors: Mapping[str, Tensor], metadata: Mapping[str, Any], *, sourc
             )
         _match(tensors, from_config(name, config, device="meta").state_dict())
         field = from_config(name, config, device="cpu")
-        if field.spec.to_dict() != spec:
-            raise InputError(
-                f"expected the spec {spec}; got {field.spec.to_dict()} from the same configuration"
-            )
+        if _spec(field) != spec:
+            raise InputError(f"expected the spec {spec}; got {_spec(field)} from the same configuration")
         signal, outputs = metadata.get("signal"), metadata["outputs"]
         if not isinstance(signal, dict | None):
             raise InputError(f"expected the metadata of a signal; got {signal!r}")
@@ -77,6 +75,11 @@ def restore(tensors: Mapping[str, Tensor], metadata: Mapping[str, Any], *, sourc
         raise InputError(f"cannot load {source}: {error}") from error
     field.load_state_dict(dict(tensors))
     return Checkpoint(field, signal, outputs)
+
+
+def _spec(field: Field) -> dict[str, Any] | None:
+    """Return what the layers of a field compute, where it is a chain of them."""
+    return field.spec.to_dict() if isinstance(field, LayeredField) else None
 
 
 def _match(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:

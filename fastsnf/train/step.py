@@ -8,7 +8,7 @@ from torch.optim import Optimizer
 
 from fastsnf import ops
 from fastsnf.errors import InputError
-from fastsnf.nn import Field
+from fastsnf.nn import Field, LayeredField
 from fastsnf.nn.plain import is_plain
 from fastsnf.train.config import FitConfig
 from fastsnf.train.evaluate import values_at
@@ -63,8 +63,10 @@ class Step:
         return psnr_of(loss)
 
     def _one_pass(self, x: Tensor, y: Tensor, w: Tensor | None) -> Tensor:
+        assert isinstance(self._field, LayeredField)  # is_plain holds
         weights, biases = self._field.layer_tensors()
         with torch.no_grad():
+            x = self._field.encode(x)
             loss, d_weights, d_biases = ops.mse_value_and_grad(
                 x, y, weights, biases, spec=self._field.spec, sample_weight=w
             )

@@ -12,13 +12,13 @@ from collections.abc import Callable
 import torch
 
 from fastsnf.errors import unknown
-from fastsnf.nn.field import Field
 from fastsnf.nn.init.bias import BIAS_SCHEMES, BiasInit
 from fastsnf.nn.init.default import default_
 from fastsnf.nn.init.weight_scaling import siren_, takes_weight_scaling, weight_scaling_
+from fastsnf.nn.layered import LayeredField
 from fastsnf.spec import FieldSpec
 
-INITIALIZERS: dict[str, Callable[..., Field]] = {
+INITIALIZERS: dict[str, Callable[..., LayeredField]] = {
     "weight-scaling": weight_scaling_,
     "siren": siren_,
     "default": default_,
@@ -48,16 +48,18 @@ def default_initializer(spec: FieldSpec) -> str:
 
 
 def initialize_(
-    field: Field,
+    field: LayeredField,
     name: str,
     *,
     alpha: float = 2.37,
+    sigma_p: float | None = None,
     bias_init: BiasInit = "default",
     generator: torch.Generator | None = None,
-) -> Field:
-    """Run the initializer called `name`, passing `alpha` to those that take it; return the field."""
+) -> LayeredField:
+    """Run the initializer called `name` with those of `alpha` and `sigma_p` that it takes; return the field."""
     function = INITIALIZERS[initializer_name(name)]
-    extra = {"alpha": alpha} if "alpha" in inspect.signature(function).parameters else {}
+    taken = inspect.signature(function).parameters
+    extra = {key: value for key, value in {"alpha": alpha, "sigma_p": sigma_p}.items() if key in taken}
     return function(field, **extra, bias_init=bias_init, generator=generator)
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import torch
 
-from fastsnf.nn.field import Field
 from fastsnf.nn.init.bias import BiasInit
 from fastsnf.nn.init.draw import draw_layers
+from fastsnf.nn.layered import LayeredField
 
 
 def default_(
-    field: Field, *, bias_init: BiasInit = "default", generator: torch.Generator | None = None
-) -> Field:
+    field: LayeredField, *, bias_init: BiasInit = "default", generator: torch.Generator | None = None
+) -> LayeredField:
     """Initialize every layer as `torch.nn.Linear`: U(-1/sqrt(fan_in), 1/sqrt(fan_in)), weights and biases.
 
     Complex layers draw real and imaginary parts each from that interval, so that E|w|^2 is twice the real

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from fastsnf.errors import InputError
-from fastsnf.nn.field import Field
 from fastsnf.nn.init.bias import BiasInit, bias_scheme
+from fastsnf.nn.layered import LayeredField
 
 Draw = Callable[[Tensor, torch.Generator | None], Tensor]
 """Writes a tensor in place from a distribution."""
@@ -18,8 +18,12 @@ Draw = Callable[[Tensor, torch.Generator | None], Tensor]
 
 @torch.no_grad()
 def draw_layers(
-    field: Field, draws: Sequence[Draw | None], *, bias_init: BiasInit, generator: torch.Generator | None
-) -> Field:
+    field: LayeredField,
+    draws: Sequence[Draw | None],
+    *,
+    bias_init: BiasInit,
+    generator: torch.Generator | None,
+) -> LayeredField:
     """Initialize every layer: PyTorch's default, then the weights by `draws[layer]`, then the biases.
 
     `torch.nn.Linear` initializes itself before the code of SIREN and its successors draws the weights again,

@@ -8,19 +8,19 @@ from numbers import Real
 import torch
 
 from fastsnf.errors import InputError
-from fastsnf.nn.field import Field
 from fastsnf.nn.init.bias import BiasInit
 from fastsnf.nn.init.draw import draw_layers, uniform
+from fastsnf.nn.layered import LayeredField
 from fastsnf.spec import FieldSpec, Finer, Identity, Sine
 
 
 def weight_scaling_(
-    field: Field,
+    field: LayeredField,
     *,
     alpha: float = 2.37,
     bias_init: BiasInit = "default",
     generator: torch.Generator | None = None,
-) -> Field:
+) -> LayeredField:
     """Scale SIREN's initial weights by `alpha` in every layer but the last.
 
     With fan-in d and the layer's own omega: first layer U(+-alpha/d), hidden layers
@@ -47,8 +47,8 @@ def weight_scaling_(
 
 
 def siren_(
-    field: Field, *, bias_init: BiasInit = "default", generator: torch.Generator | None = None
-) -> Field:
+    field: LayeredField, *, bias_init: BiasInit = "default", generator: torch.Generator | None = None
+) -> LayeredField:
     """Initialize as SIREN: first layer U(+-1/d), the others U(+-sqrt(6/d)/omega), for fan-in d.
 
     Args:
@@ -73,7 +73,9 @@ def takes_weight_scaling(spec: FieldSpec) -> bool:
     return bool(hidden) and all(isinstance(act, Sine | Finer) for act in hidden)
 
 
-def _draw(field: Field, alpha: float, bias_init: BiasInit, generator: torch.Generator | None) -> Field:
+def _draw(
+    field: LayeredField, alpha: float, bias_init: BiasInit, generator: torch.Generator | None
+) -> LayeredField:
     if not takes_weight_scaling(field.spec):
         names = ", ".join(act.name for act in field.spec.activations)
         raise InputError(
@@ -83,7 +85,7 @@ def _draw(field: Field, alpha: float, bias_init: BiasInit, generator: torch.Gene
     return draw_layers(field, draws, bias_init=bias_init, generator=generator)
 
 
-def _bound(field: Field, layer: int, alpha: float) -> float:
+def _bound(field: LayeredField, layer: int, alpha: float) -> float:
     """Return the bound of the uniform distribution of one layer's weights."""
     fan_in = field.linears()[layer].in_features
     last = layer == field.spec.layers - 1

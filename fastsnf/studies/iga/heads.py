@@ -7,10 +7,10 @@ import math
 import torch
 from torch import nn
 
-from fastsnf.nn import Field
+from fastsnf.nn import LayeredField
 
 
-def widen_head_(field: Field, seed: int) -> Field:
+def widen_head_(field: LayeredField, seed: int) -> LayeredField:
     """Draw the weights of a field's last layer again from U(-sqrt(6 / F), sqrt(6 / F)); return the field.
 
     Args:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from fastsnf import ops
-from fastsnf.nn import Field
+from fastsnf.nn import LayeredField
 from fastsnf.nn.linear import Device
 from fastsnf.ntk.coefficients import adjustment_of
 from fastsnf.ntk.empirical import empirical_ntk
@@ -37,7 +37,7 @@ def circle(points: int) -> tuple[Tensor, Tensor]:
     return x.float(), target.unsqueeze(1).float()
 
 
-def two_layer_field(width: int, generator: torch.Generator, device: Device = None) -> Field:
+def two_layer_field(width: int, generator: torch.Generator, device: Device = None) -> LayeredField:
     """Return the net as a field: w ~ N(0, 1), b = 0, and a frozen head of +-1 / sqrt(2 m).
 
     A factor before a ReLU may as well come after it, so that the head holds both constants.
@@ -49,7 +49,7 @@ def two_layer_field(width: int, generator: torch.Generator, device: Device = Non
         signs = torch.randint(0, 2, (1, width), generator=generator) * 2 - 1
         head.weight.copy_(signs / math.sqrt(2.0 * width))
     head.weight.requires_grad_(False)
-    return Field(FieldSpec((ReLU(), Identity())), [first, head]).to(device)
+    return LayeredField(FieldSpec((ReLU(), Identity())), [first, head]).to(device)
 
 
 def closed_form_ntk(x: Tensor) -> Tensor:
@@ -76,7 +76,7 @@ class Descent:
     refresh: int = 1
 
     def run(
-        self, field: Field, x: Tensor, y: Tensor, steps: int, observe: Callable[[int, Tensor], None]
+        self, field: LayeredField, x: Tensor, y: Tensor, steps: int, observe: Callable[[int, Tensor], None]
     ) -> None:
         """Train `field` in place at x [N, 2], y [N, 1].
 
@@ -112,7 +112,7 @@ class Descent:
         return self.method != "S" and step % self.refresh == 0
 
     def _adjustment(
-        self, field: Field, x: Tensor, members: Members, start: Tensor | None
+        self, field: LayeredField, x: Tensor, members: Members, start: Tensor | None
     ) -> tuple[ops.Adjustment, Tensor | None]:
         """Return S at the current weights, and where the next search of eigenpairs may start."""
         layout = members.layout
