@@ -8,10 +8,11 @@ import torch
 from fastsnf.errors import InputError
 from fastsnf.signals import Image
 from fastsnf.studies import perceptual, reproduce
-from fastsnf.studies.iga import fits, kodak
+from fastsnf.studies.iga import fits
 from fastsnf.studies.iga.ablations import GROUPS_PSNR, PLAIN_PSNR, SAMPLES, SAMPLES_PSNR
 from fastsnf.studies.iga.config import GroupsSettings
-from fastsnf.studies.iga.kodak import PAPER, paper_figure, pictures
+from fastsnf.studies.iga.kodak import PAPER, paper_figure
+from fastsnf.studies.pictures import NO_DATA, pictures
 from fastsnf.studies.registry import study_of
 
 SMALL = {"steps": 3, "hidden_features": 8, "hidden_layers": 1, "device": "cpu"}
@@ -134,9 +135,9 @@ def test_names_of_the_papers_pictures():
 def test_without_data_every_row_says_so_and_nothing_is_borrowed(name, tmp_path):
     report = reproduce(name, out=tmp_path, models=("siren",), device="cpu")
     assert all(outcome.result is None for outcome in report.outcomes)
-    assert all(outcome.why == kodak.NO_DATA for outcome in report.outcomes)
-    assert "--data PATH" in kodak.NO_DATA
-    assert any(kodak.NO_DATA in note for note in report.tables[0].notes)
+    assert all(outcome.why == NO_DATA for outcome in report.outcomes)
+    assert "--data PATH" in NO_DATA
+    assert any(NO_DATA in note for note in report.tables[0].notes)
     assert report.pictures == []
     assert "psnr" not in report.summary()["rows"][0]
     for table in report.tables:

@@ -56,7 +56,7 @@ def initialize_(
     bias_init: BiasInit = "default",
     generator: torch.Generator | None = None,
 ) -> LayeredField:
-    """Run the initializer called `name` with those of `alpha` and `sigma_p` that it takes; return the field."""
+    """Run the initializer called `name` with the options that it takes of these; return the field."""
     function = INITIALIZERS[initializer_name(name)]
     taken = inspect.signature(function).parameters
     extra = {key: value for key, value in {"alpha": alpha, "sigma_p": sigma_p}.items() if key in taken}

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import shutil
-import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +14,11 @@ from fastsnf.nn import SNF, Field
 from fastsnf.ntk.config import IGA
 from fastsnf.signals import Image
 from fastsnf.spec import Activation, ReLU, Sine
+from fastsnf.studies.fitting import digest_of, fit_in, seconds_a_step
 from fastsnf.studies.iga.heads import widen_head_
 from fastsnf.studies.perceptual import lpips_alex
-from fastsnf.studies.progress import Told
 from fastsnf.studies.study import Progress, silent
-from fastsnf.train import Callback, FitConfig, FitResult, fit
+from fastsnf.train import FitConfig, FitResult
 from fastsnf.train.metrics import ssim
 
 ROWS = 500
@@ -120,7 +115,7 @@ def fit_picture(
     image = Image.open(path, mode="rgb", size=facts["size"])
     run = folder / "runs" / run_name(facts)
     config = config_of(facts)
-    result = _fit(facts, image, config, run, [Told(progress)])
+    result = fit_in(run, lambda: field_of(facts), image, config, progress)
     psnrs = [row["psnr"] for row in result.history if row["psnr"] is not None]
     return {
         "psnr": result.psnr,
@@ -136,23 +131,10 @@ def fit_picture(
     }
 
 
-def _fit(
-    facts: Mapping[str, Any], image: Image, config: FitConfig, run: Path, callbacks: Sequence[Callback]
-) -> FitResult:
-    """Fit in the folder `run`, from its checkpoint where there is one of this very fit."""
-    if run.exists():
-        try:
-            return fit(field_of(facts), image, config, run=run, resume=True, callbacks=callbacks)
-        except InputError:  # of another engine or version, say: only a whole fit is one row
-            shutil.rmtree(run)
-    return fit(field_of(facts), image, config, run=run, callbacks=callbacks)
-
-
 def run_name(facts: Mapping[str, Any]) -> str:
     """Return the name of a row's run folder."""
-    digest = hashlib.sha256(json.dumps(dict(facts), sort_keys=True).encode()).hexdigest()[:8]
     kind = "plain" if facts["group"] is None else f"iga{facts['group']}-{facts['sample']}"
-    return f"{facts['picture']}-{facts['model']}-{kind}-{facts['seed']}-{digest}"
+    return f"{facts['picture']}-{facts['model']}-{kind}-{facts['seed']}-{digest_of(facts)}"
 
 
 def similarities(result: FitResult, image: Image) -> dict[str, float | None]:
@@ -163,17 +145,3 @@ def similarities(result: FitResult, image: Image) -> dict[str, float | None]:
     except InputError:
         similarity = None
     return {"ssim": similarity, "lpips": lpips_alex(drawn, target)}
-
-
-def seconds_a_step(result: FitResult) -> float:
-    """Return the median seconds from one step to the next, so that a pause of the machine counts for nothing.
-
-    Metrics and checkpoints are in the gaps between rows of the history only when they fall there.
-    """
-    rows = result.history
-    gaps = [
-        (after["seconds"] - before["seconds"]) / (after["step"] - before["step"])
-        for before, after in pairwise(rows)
-        if after["step"] > before["step"]
-    ]
-    return statistics.median(gaps) if len(gaps) > 2 else result.seconds_steps / result.steps

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple, TypeVar
 
 from fastsnf.studies.iga.config import PictureSettings
 from fastsnf.studies.iga.fits import MODELS, fit_picture, schedule_of
-from fastsnf.studies.iga.kodak import NO_DATA, Picture, pictures
 from fastsnf.studies.perceptual import why_no_lpips
+from fastsnf.studies.pictures import NO_DATA, Picture, pictures
 from fastsnf.studies.study import Outcome, Row, Study, finished
 from fastsnf.train.placement import resolve_device
 
