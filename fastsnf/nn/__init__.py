@@ -10,6 +10,7 @@ from fastsnf.nn.encoder import Encoder
 from fastsnf.nn.field import FIELDS, Field, from_config
 from fastsnf.nn.layer import Layer
 from fastsnf.nn.layered import LayeredField
+from fastsnf.nn.make import make_field
 from fastsnf.nn.siren import Siren
 from fastsnf.nn.snf import SNF
 
@@ -25,4 +26,5 @@ __all__ = [
     "accelerate",
     "from_config",
     "init",
+    "make_field",
 ]
