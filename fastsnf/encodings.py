@@ -27,6 +27,17 @@ class Encoding:
         """Return a JSON-able description that `encoding_from_dict` reads back."""
         return {"name": self.name, **asdict(self)}
 
+    def __str__(self) -> str:
+        """Return the constructor's call, with those of its arguments that are not the default.
+
+        >>> str(Positional(6)), str(FourierFeatures(256, sigma=20.0))
+        ('Positional(6)', 'FourierFeatures(256, sigma=20.0)')
+        """
+        count, *others = fields(self)
+        changed = [p.name for p in others if getattr(self, p.name) != p.default]
+        words = [f"{getattr(self, count.name)}", *(f"{name}={getattr(self, name)}" for name in changed)]
+        return f"{type(self).__name__}({', '.join(words)})"
+
 
 @dataclass(frozen=True)
 class Positional(Encoding):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import fields
 from typing import Any
 
@@ -11,6 +12,7 @@ from fastsnf.encodings import Encoding
 from fastsnf.errors import InputError, unknown
 from fastsnf.nn.encoder import Encoder
 from fastsnf.nn.init import BiasInit, default_initializer, initialize_, initializer_name
+from fastsnf.nn.init.draw import uniform
 from fastsnf.nn.layered import LayeredField
 from fastsnf.nn.linear import Device, check_sizes, linear_chain
 from fastsnf.spec import ACTIVATIONS, Activation, FieldSpec
@@ -29,12 +31,17 @@ class SNF(LayeredField):
         first_omega: omega of the first layer where `activation` is a name; None for the spec's own default.
         hidden_omega: omega of the layers after the first, likewise.
         scale: scale of every layer, likewise.
+        last_activation: what follows the last layer, such as the ``"sigmoid"`` of the original Fourier
+            features, a name or a spec; None for nothing.
         encoding: what the coordinates become before the first layer, such as ``Positional(10)``; None for
             nothing.
         init: an initializer's name; None takes weight scaling for sine and FINER, and PyTorch's default for
             the others, as the papers that compare them do.
         alpha: the factor of weight scaling; other initializers do not read it.
         sigma_p: the deviation of pre-activations that VI3NR keeps; other initializers do not read it.
+        first_bias: k of FINER: the first layer's biases start from U(-k, k), whatever `bias_init` says; None
+            for `bias_init`. The coordinates lie in [-1, 1], and a wider spread of biases reaches more of
+            FINER's frequencies.
         bias: whether the layers have biases.
         bias_init: ``"default"`` (PyTorch's uniform in +-1/sqrt(fan_in)), ``"zero"``, ``"like-weights"`` or a
             number.
@@ -60,10 +67,12 @@ class SNF(LayeredField):
         first_omega: float | None = None,
         hidden_omega: float | None = None,
         scale: float | None = None,
+        last_activation: Activation | str | None = None,
         encoding: Encoding | None = None,
         init: str | None = None,
         alpha: float = 2.37,
         sigma_p: float | None = None,
+        first_bias: float | None = None,
         bias: bool = True,
         bias_init: BiasInit = "default",
         generator: torch.Generator | None = None,
@@ -76,7 +85,8 @@ class SNF(LayeredField):
         first = _activation(
             activation if first_activation is None else first_activation, "first_omega", first_omega, scale
         )
-        spec = FieldSpec.mlp(hidden, hidden_layers, first=first)
+        last = None if last_activation is None else _activation(last_activation, "omega", None, None)
+        spec = FieldSpec.mlp(hidden, hidden_layers, first=first, last=last)
         encoder = None
         if encoding is not None:
             encoder = Encoder(encoding, in_features, generator=generator, device=device, dtype=dtype)
@@ -91,19 +101,33 @@ class SNF(LayeredField):
             "hidden_layers": hidden_layers,
             "activation": hidden.to_dict(),
             "first_activation": first.to_dict(),
+            "last_activation": None if last is None else last.to_dict(),
             "encoding": None if encoding is None else encoding.to_dict(),
             "init": chosen,
             "alpha": alpha,
             "sigma_p": sigma_p,
+            "first_bias": first_bias,
             "bias": bias,
             "bias_init": bias_init,
         }
         initialize_(self, chosen, alpha=alpha, sigma_p=sigma_p, bias_init=bias_init, generator=generator)
+        if first_bias is not None:
+            self._draw_first_bias(first_bias, generator)
 
     @property
     def hidden_activation(self) -> Activation:
         """The activation of the hidden layers, whether there are any or not."""
         return self._hidden
+
+    @torch.no_grad()
+    def _draw_first_bias(self, bound: float, generator: torch.Generator | None) -> None:
+        """Write FINER's first biases, U(-bound, bound)."""
+        bias = self.linears()[0].bias
+        if isinstance(bound, bool) or not isinstance(bound, int | float) or not 0 < bound < math.inf:
+            raise InputError(f"expected first_bias to be a number above 0; got {bound!r}")
+        if bias is None:
+            raise InputError(f"expected a field with biases for first_bias={bound}; got bias=False: drop one")
+        uniform(bound)(bias, generator)
 
     def config(self) -> dict[str, Any]:
         """Return the constructor's arguments, JSON-able; `from_config` reads them back."""
@@ -119,7 +143,7 @@ def _activation(
         cls = ACTIVATIONS.get(given)
         if cls is None:
             raise unknown("the activation", given, ACTIVATIONS)
-        taken = {field.name: values[field.name] for field in fields(cls)}
+        taken = {field.name: values.get(field.name) for field in fields(cls)}
         return cls(**{name: value for name, value in taken.items() if value is not None})
     if not isinstance(given, Activation):
         raise InputError(f"expected the activation to be a name or a spec such as Sine(30.0); got {given!r}")
