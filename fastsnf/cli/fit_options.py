@@ -29,7 +29,18 @@ from fastsnf.train.config import LOSSES, OPTIMIZERS, PRECISIONS, PSNRS
 
 ACTIVATION_NAMES = tuple(name for name in ACTIVATIONS if name != Identity.name)
 KINDS = ("image",)
-INITS = ("weight-scaling", "siren", "default")
+INITS = (
+    *("weight-scaling", "siren", "frequency-tuning", "nfsl-normal", "nfsl-uniform", "nfsl-sine", "vi3nr"),
+    *(
+        "xavier-uniform",
+        "xavier-normal",
+        "kaiming-uniform",
+        "kaiming-normal",
+        "lecun-uniform",
+        "lecun-normal",
+    ),
+    *("random-normal", "kumar-normal", "default"),
+)
 BIAS_INITS = ("default", "zero", "like-weights")
 MAX_FEATURES, MAX_LAYERS = 1_000_000, 10_000
 """Bounds against slips of the keyboard: memory ends long before them."""

@@ -13,14 +13,47 @@ import torch
 
 from fastsnf.errors import unknown
 from fastsnf.nn.init.bias import BIAS_SCHEMES, BiasInit
+from fastsnf.nn.init.condition import condition, solve_sigma_p
 from fastsnf.nn.init.default import default_
-from fastsnf.nn.init.weight_scaling import siren_, takes_weight_scaling, weight_scaling_
+from fastsnf.nn.init.fan import (
+    kaiming_normal_,
+    kaiming_uniform_,
+    lecun_normal_,
+    lecun_uniform_,
+    xavier_normal_,
+    xavier_uniform_,
+)
+from fastsnf.nn.init.kumar import kumar_gain, kumar_normal_
+from fastsnf.nn.init.moments import Moments, gain, moments
+from fastsnf.nn.init.nfsl import nfsl_normal_, nfsl_sine_, nfsl_uniform_
+from fastsnf.nn.init.pytorch import pytorch_gain
+from fastsnf.nn.init.random_normal import random_normal_
+from fastsnf.nn.init.vi3nr import vi3nr_
+from fastsnf.nn.init.weight_scaling import (
+    frequency_tuning_,
+    siren_,
+    takes_weight_scaling,
+    weight_scaling_,
+)
 from fastsnf.nn.layered import LayeredField
 from fastsnf.spec import FieldSpec
 
 INITIALIZERS: dict[str, Callable[..., LayeredField]] = {
     "weight-scaling": weight_scaling_,
     "siren": siren_,
+    "frequency-tuning": frequency_tuning_,
+    "nfsl-normal": nfsl_normal_,
+    "nfsl-uniform": nfsl_uniform_,
+    "nfsl-sine": nfsl_sine_,
+    "vi3nr": vi3nr_,
+    "xavier-uniform": xavier_uniform_,
+    "xavier-normal": xavier_normal_,
+    "kaiming-uniform": kaiming_uniform_,
+    "kaiming-normal": kaiming_normal_,
+    "lecun-uniform": lecun_uniform_,
+    "lecun-normal": lecun_normal_,
+    "random-normal": random_normal_,
+    "kumar-normal": kumar_normal_,
     "default": default_,
 }
 """Every initializer by its name on the command line; underscores serve as well as dashes."""
@@ -67,10 +100,31 @@ __all__ = [
     "BIAS_SCHEMES",
     "BiasInit",
     "INITIALIZERS",
+    "Moments",
+    "condition",
     "default_",
     "default_initializer",
+    "frequency_tuning_",
+    "gain",
     "initialize_",
     "initializer_name",
+    "kaiming_normal_",
+    "kaiming_uniform_",
+    "kumar_gain",
+    "kumar_normal_",
+    "lecun_normal_",
+    "lecun_uniform_",
+    "moments",
+    "nfsl_normal_",
+    "nfsl_sine_",
+    "nfsl_uniform_",
+    "pytorch_gain",
+    "random_normal_",
     "siren_",
+    "solve_sigma_p",
+    "takes_weight_scaling",
+    "vi3nr_",
     "weight_scaling_",
+    "xavier_normal_",
+    "xavier_uniform_",
 ]

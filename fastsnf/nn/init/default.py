@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from fastsnf.nn.init.bias import BiasInit
-from fastsnf.nn.init.draw import draw_layers
+from fastsnf.nn.init.draw import draw_layers, layered
 from fastsnf.nn.layered import LayeredField
 
 
@@ -28,4 +28,5 @@ def default_(
     Raises:
         InputError: for an unknown `bias_init` or a parametrized layer.
     """
-    return draw_layers(field, [None] * field.spec.layers, bias_init=bias_init, generator=generator)
+    layers = layered(field, "default").spec.layers
+    return draw_layers(field, [None] * layers, bias_init=bias_init, generator=generator)

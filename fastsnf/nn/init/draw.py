@@ -8,12 +8,15 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from fastsnf.errors import InputError
+from fastsnf.errors import InputError, unknown
 from fastsnf.nn.init.bias import BiasInit, bias_scheme
 from fastsnf.nn.layered import LayeredField
 
 Draw = Callable[[Tensor, torch.Generator | None], Tensor]
 """Writes a tensor in place from a distribution."""
+
+DISTRIBUTIONS = ("uniform", "normal")
+"""Those that `by_variance` draws from."""
 
 
 @torch.no_grad()
@@ -30,7 +33,7 @@ def draw_layers(
     so this order gives their very numbers for the same seed. None keeps the default weights.
 
     Raises:
-        InputError: for an unknown `bias_init` or a parametrized layer.
+        InputError: for an unknown `bias_init`, a parametrized layer or one without inputs.
     """
     scheme = bias_scheme(bias_init)
     for layer, (linear, draw) in enumerate(zip(field.linears(), draws, strict=True)):
@@ -50,6 +53,58 @@ def draw_layers(
         elif draw is not None:  # "like-weights"; the default distribution is the same for both
             draw(bias, generator)
     return field
+
+
+def layered(field: LayeredField, initializer: str) -> LayeredField:
+    """Return `field`, of which every layer has inputs.
+
+    Raises:
+        InputError: for a field that is not a chain of linear layers, or a layer of fan-in 0.
+    """
+    if not isinstance(field, LayeredField):
+        raise InputError(
+            f"expected a chain of linear layers for init {initializer!r}; got {type(field).__name__}, whose "
+            "constructor draws its published initial parameters: leave init out"
+        )
+    for layer, linear in enumerate(field.linears()):
+        if linear.in_features == 0:
+            raise InputError(
+                f"expected a fan-in of 1 or more for init {initializer!r}; got 0 in layer {layer}"
+            )
+    return field
+
+
+def by_variance(distribution: str, variance: float) -> Draw:
+    """Return the draw of mean 0 and ``E|w|^2 = variance``, ``"uniform"`` or ``"normal"``.
+
+    Real and imaginary parts of a complex tensor have half the variance each.
+
+    Raises:
+        InputError: for another distribution.
+    """
+    if distribution not in DISTRIBUTIONS:
+        raise unknown("the distribution", distribution, DISTRIBUTIONS)
+
+    def draw(tensor: Tensor, generator: torch.Generator | None) -> Tensor:
+        part = variance / 2.0 if tensor.is_complex() else variance
+        if distribution == "uniform":
+            return uniform(math.sqrt(3.0 * part))(tensor, generator)
+        return normal(math.sqrt(part))(tensor, generator)
+
+    return draw
+
+
+def normal(std: float) -> Draw:
+    """Return the draw from N(0, std^2); real and imaginary parts each of a complex tensor."""
+
+    def draw(tensor: Tensor, generator: torch.Generator | None) -> Tensor:
+        return _on_generator_device(
+            tensor,
+            generator,
+            lambda t: _on_parts(t, lambda part: part.normal_(0.0, std, generator=generator)),
+        )
+
+    return draw
 
 
 def uniform(bound: float) -> Draw:
@@ -81,6 +136,14 @@ def _on_generator_device(
     if generator is None or generator.device.type in (tensor.device.type, "meta") or tensor.is_meta:
         return write(tensor)
     return tensor.copy_(write(torch.empty_like(tensor, device=generator.device)))
+
+
+def _on_parts(tensor: Tensor, write: Callable[[Tensor], Tensor]) -> Tensor:
+    """Apply `write` to the real numbers of a tensor in place."""
+    if tensor.is_complex():
+        write(torch.view_as_real(tensor))
+        return tensor
+    return write(tensor)
 
 
 def _parameters(linear: nn.Linear, layer: int) -> tuple[Tensor, Tensor | None]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from numbers import Real
 
 import torch
 
 from fastsnf.errors import InputError
 from fastsnf.nn.init.bias import BiasInit
-from fastsnf.nn.init.draw import draw_layers, uniform
+from fastsnf.nn.init.draw import draw_layers, layered, uniform
+from fastsnf.nn.init.number import positive
 from fastsnf.nn.layered import LayeredField
 from fastsnf.spec import FieldSpec, Finer, Identity, Sine
 
@@ -41,9 +41,10 @@ def weight_scaling_(
     Source: Yeom et al., "Fast Training of Sinusoidal Neural Fields via Scaling Initialization", ICLR 2025,
     Eq. 3.
     """
-    if isinstance(alpha, bool) or not isinstance(alpha, Real) or not 0 < alpha < math.inf:
-        raise InputError(f"expected alpha to be a number above 0; got {alpha!r}")
-    return _draw(field, float(alpha), bias_init, generator)
+    factor = positive("alpha", alpha)
+    bounds = siren_bounds(field, "weight-scaling")
+    draws = [uniform(factor * bound) for bound in bounds[:-1]]
+    return draw_layers(field, [*draws, uniform(bounds[-1])], bias_init=bias_init, generator=generator)
 
 
 def siren_(
@@ -64,7 +65,41 @@ def siren_(
 
     Source: Sitzmann et al. 2020, Sec. 3.2 and supplement 1.5; with the released code's default biases.
     """
-    return _draw(field, 1.0, bias_init, generator)
+    draws = [uniform(bound) for bound in siren_bounds(field, "siren")]
+    return draw_layers(field, draws, bias_init=bias_init, generator=generator)
+
+
+def frequency_tuning_(
+    field: LayeredField,
+    *,
+    factor: float = 2.0,
+    bias_init: BiasInit = "default",
+    generator: torch.Generator | None = None,
+) -> LayeredField:
+    """Initialize as SIREN, with the first layer's weights `factor` times as large.
+
+    With zero biases the initial function is the very one of SIREN's initializer in a field whose first omega
+    is `factor` times as large; other biases keep their phases here and have `factor` times those there. The
+    two train differently under Adam, whose steps of the first layer a larger omega multiplies.
+
+    Args:
+        field: of sine or FINER layers; changed in place.
+        factor: of the first layer's frequencies, above 0.
+        bias_init: ``"default"``, ``"zero"``, ``"like-weights"`` or a number.
+        generator: the source; None for torch's global one.
+
+    Returns:
+        `field`.
+
+    Raises:
+        InputError: for activations without an omega in SIREN's sense, a bad `factor` or `bias_init`.
+
+    Source: Yeom et al. 2025, Sec. 3.2, "frequency tuning", the rival of weight scaling in Fig. 2b.
+    """
+    number = positive("factor", factor)
+    bounds = siren_bounds(field, "frequency-tuning")
+    draws = [uniform(bound) for bound in (number * bounds[0], *bounds[1:])]
+    return draw_layers(field, draws, bias_init=bias_init, generator=generator)
 
 
 def takes_weight_scaling(spec: FieldSpec) -> bool:
@@ -73,26 +108,26 @@ def takes_weight_scaling(spec: FieldSpec) -> bool:
     return bool(hidden) and all(isinstance(act, Sine | Finer) for act in hidden)
 
 
-def _draw(
-    field: LayeredField, alpha: float, bias_init: BiasInit, generator: torch.Generator | None
-) -> LayeredField:
-    if not takes_weight_scaling(field.spec):
+def siren_bounds(field: LayeredField, initializer: str) -> list[float]:
+    """Return the bound of SIREN's uniform distribution for the weights of every layer.
+
+    Raises:
+        InputError: in the name of `initializer`, for a field whose layers have no such bound.
+    """
+    if not takes_weight_scaling(layered(field, initializer).spec):
         names = ", ".join(act.name for act in field.spec.activations)
         raise InputError(
-            f"expected sine or finer layers, whose omega sets SIREN's bounds; got {names}: use init='default'"
+            f"expected sine or finer layers, whose omega sets SIREN's bounds, for init {initializer!r}; got "
+            f"{names}: use init='default'"
         )
-    draws = [uniform(_bound(field, layer, alpha)) for layer in range(field.spec.layers)]
-    return draw_layers(field, draws, bias_init=bias_init, generator=generator)
+    return [_bound(field, layer) for layer in range(field.spec.layers)]
 
 
-def _bound(field: LayeredField, layer: int, alpha: float) -> float:
-    """Return the bound of the uniform distribution of one layer's weights."""
+def _bound(field: LayeredField, layer: int) -> float:
     fan_in = field.linears()[layer].in_features
-    last = layer == field.spec.layers - 1
-    factor = 1.0 if last else alpha
     if layer == 0:
-        return factor / fan_in
+        return 1.0 / fan_in
     own = field.spec.activations[layer]
     act = field.hidden_activation if own == Identity() else own
     assert isinstance(act, Sine | Finer)  # takes_weight_scaling holds
-    return factor * math.sqrt(6.0 / fan_in) / act.omega
+    return math.sqrt(6.0 / fan_in) / act.omega
