@@ -14,6 +14,7 @@ _HOMES = {
     "Callback": "callbacks",
     "FitState": "state",
     "Interrupted": "interrupt",
+    "layerwise_lr": "layerwise",
     "save": "checkpoint",
     "load": "checkpoint",
 }

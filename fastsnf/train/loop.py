@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from torch import Tensor
 
@@ -46,13 +46,17 @@ class Loop:
         self._finite = state.step
 
     def run(self) -> None:
-        """Step until a stop rule is reached.
+        """Step until a stop rule is reached; raises as `steps`."""
+        for _ in self.steps():
+            pass
+
+    def steps(self) -> Iterator[None]:
+        """Step until a stop rule is reached, giving way after every step, so that fits can take turns.
 
         Raises:
             RunError: when the loss is not finite, or the disk fails.
             fastsnf.train.interrupt.Interrupted: after SIGINT or SIGTERM, with a checkpoint saved; only in a
-            run
-                folder, since without one there is nothing to save and signals keep their meaning.
+                run folder, since without one there is nothing to save and signals keep their meaning.
         """
         state, recorder, interrupt = self._state, self._recorder, self._interrupt
         for callback in self._callbacks:
@@ -65,6 +69,7 @@ class Loop:
             done = self._plan.stop.reached(state.step, state.seconds)
             while not done and interrupt.signum is None:
                 done = self._advance()
+                yield
             self._look(state.step)
             if recorder is not None:
                 recorder.save(state)

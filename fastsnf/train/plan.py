@@ -108,8 +108,14 @@ class Plan:
         )
 
 
-def make_plan(field: Field, signal: Signal, config: FitConfig) -> Plan:
+def make_plan(field: Field, signal: Signal, config: FitConfig, *, beside: Plan | None = None) -> Plan:
     """Return the plan of a fit; the field is moved to its device.
+
+    Args:
+        field, signal, config: what is fitted, to what, and how.
+        beside: the plan of another fit of this signal, with the same device, dtype and holdout: its points
+            serve this one too, and with the same seed and batch size its sampler, so that fits that take
+            turns gather once.
 
     Raises:
         InputError: for a field, a signal and settings that do not fit together or to this machine.
@@ -118,11 +124,14 @@ def make_plan(field: Field, signal: Signal, config: FitConfig) -> Plan:
     device = resolve_device(config.device)
     parameters = trainable(field.to(device))
     dtype = parameters[0].dtype.to_real()
-    train, held = split(signal, config.holdout)
-    check_values(signal, train)
-    points = Points(signal, train, device, dtype)
+    if beside is None:
+        train, held = split(signal, config.holdout)
+        check_values(signal, train)
+        points = Points(signal, train, device, dtype)
+    else:
+        train, held, points = beside.train, beside.held, beside.points
     grouping = make_grouping(config, signal, train, points.count)
-    sampler = _sampler(config, points, device) if grouping is None else grouping.sampler
+    sampler = _sampler(config, points, device, beside) if grouping is None else grouping.sampler
     choice = resolve_engine(field, points.batch(slice(0, 1))[0], config.precision)
     if grouping is not None and not grouping.plain:
         check_fits(field, grouping.sampler.groups)
@@ -152,9 +161,14 @@ def make_plan(field: Field, signal: Signal, config: FitConfig) -> Plan:
     )
 
 
-def _sampler(config: FitConfig, points: Points, device: torch.device) -> Sampler:
+def _sampler(config: FitConfig, points: Points, device: torch.device, beside: Plan | None) -> Sampler:
+    batch = config.points_per_step(points.count)
+    if beside is not None and isinstance(beside.sampler, Sampler):
+        other = beside.sampler
+        if (other.seed, other.batch) == (config.seed, batch):
+            return other
     home = device if points.resident else "cpu"  # where the batches are gathered
-    return Sampler(points.count, config.points_per_step(points.count), config.seed, device=home)
+    return Sampler(points.count, batch, config.seed, device=home)
 
 
 def _check_kinds(field: Field, signal: Signal) -> None:

@@ -45,6 +45,7 @@ class Points:
         self._subset = None if mask is None else mask.nonzero().squeeze(1)
         self.count = signal.size if self._subset is None else len(self._subset)
         packed = device.type == "cuda" if packed is None else packed
+        self._last: tuple[Tensor, tuple[Tensor, Tensor, Tensor | None]] | None = None
         self._columns: tuple[Column, Column, Column | None] | None = None
         if signal.size <= CACHED_POINTS:
             self._columns = self._gathered(packed)
@@ -57,7 +58,19 @@ class Points:
         return self._columns is not None
 
     def batch(self, index: Tensor | slice) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Return (x [B, D], y [B, C], w [B] or None) of the subset's points `index`."""
+        """Return (x [B, D], y [B, C], w [B] or None) of the subset's points `index`.
+
+        On the CPU the very tensor of indices of the last call gives that call's batch again: fits that take
+        turns on one sampler gather it once. On a GPU a recorded step may own it.
+        """
+        if self._last is not None and index is self._last[0]:
+            return self._last[1]
+        batch = self._batch(index)
+        if isinstance(index, Tensor) and self._device.type == "cpu":
+            self._last = index, batch
+        return batch
+
+    def _batch(self, index: Tensor | slice) -> tuple[Tensor, Tensor, Tensor | None]:
         if self._columns is None:
             return self._read(index)
         x, y, w = self._columns

@@ -50,11 +50,21 @@ class Sampler:
         self.groups = -(-points // group)
         self.steps_per_epoch = -(-points // self.batch)
         self._orders: dict[tuple[int, int], Tensor] = {}
+        self._last: tuple[int, Tensor] | None = None
 
     def indices(self, step: int) -> Tensor | slice:
-        """Return the batch of the update after `step` updates: int64 indices, or a slice of everything."""
+        """Return the batch of the update after `step` updates: int64 indices, or a slice of everything.
+
+        Asked again for the step that it was asked for last, it returns the same tensor.
+        """
         if self.batch == self.points:
             return slice(0, self.points)
+        if self._last is None or self._last[0] != step:
+            self._last = step, self._drawn(step)
+        return self._last[1]
+
+    def _drawn(self, step: int) -> Tensor:
+        """Return the indices of a batch that is not everything."""
         epoch, position = divmod(step, self.steps_per_epoch)
         start = position * self.batch
         stop = min(start + self.batch, self.points)
