@@ -27,7 +27,7 @@ NONE = "none"
 OF_ACTIVATION = ("first_omega", "hidden_omega", "scale", "first_bias", "init", "factor")
 """Settings of a preset that belong to its activation: another activation drops them."""
 
-WIDTHS = {"real": 1.0, "wire": math.sqrt(2.0), "wire2d": 2.0}
+WIDTHS = {"real": 1.0, "complex": math.sqrt(2.0)}
 """What the width F is divided by: complex features count double, so that fields of one F are as large."""
 
 
@@ -61,10 +61,11 @@ class Preset:
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
 
     def features(self, hidden_features: int) -> int:
-        """Return the features of a layer for the width F = `hidden_features`: ``int(F / sqrt 2)`` in WIRE.
+        """Return the `hidden_features` of the class for the width F: ``int(F / sqrt 2)`` in WIRE.
 
-        Complex features have two numbers: by these rules, WIRE's own, fields of one F have about as many
+        Complex features have two numbers: by this rule, WIRE's own, fields of one F have about as many
         parameters (133,403 and 133,123 for F = 256 from 2 coordinates to 3 channels with 2 hidden layers).
+        `fastsnf.nn.Wire2d` halves F itself, as the original.
         """
         return max(1, int(hidden_features / WIDTHS[self.width]))
 
@@ -141,7 +142,7 @@ _LISTED = (
             "sphere": {"first_omega": 10.0, "hidden_omega": 10.0, "scale": 20.0},
             "audio": {"first_omega": 60.0, "hidden_omega": 60.0, "scale": 10.0},
         },
-        width="wire",
+        width="complex",
         training={"optimizer": "adam", "lr": 5e-3, "schedule": "exponential:0.1"},
         source=f"Saragadam et al. 2023, modules/wire.py; {_FAST}",
     ),
@@ -150,7 +151,6 @@ _LISTED = (
         "WIRE with wavelets of two dimensions",
         "wire2d",
         {"first_omega": 20.0, "hidden_omega": 20.0, "scale": 10.0},
-        width="wire2d",
         training={"optimizer": "adam", "lr": 5e-3, "schedule": "exponential:0.1"},
         source="Saragadam et al. 2023, modules/wire2d.py; omega and scale as in wire",
     ),

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fastsnf.cli import run_folder
-from fastsnf.cli.fit_options import FitOptions
+from fastsnf.cli.fit_options import AUTO, FitOptions
 from fastsnf.cli.parse import parse
 from fastsnf.errors import InputError
 
@@ -45,7 +45,7 @@ def run(options: FitOptions, folder: Path) -> None:
     """
     from rich.console import Console
 
-    from fastsnf.cli import fit_setup
+    from fastsnf.cli import fit_field, fit_setup
     from fastsnf.cli.progress import Header, Progress
     from fastsnf.train import Callback, Interrupted, fit
 
@@ -53,12 +53,15 @@ def run(options: FitOptions, folder: Path) -> None:
     console = Console(stderr=options.json, highlight=False, markup=False, emoji=False)
     signal = fit_setup.open_signal(options)
     config = fit_setup.make_config(options)
+    search = run_folder.search_of(folder) if options.resume else None
+    if options.alpha == AUTO:
+        options, search = fit_field.search_alpha(options, signal)
     field = _field(options, folder, signal)
     progress = Progress(console)
-    watchers: list[Callback] = [Header(console, Path(str(options.input)).name)]
+    watchers: list[Callback] = [Header(console, Path(str(options.input)).name, search or ())]
     if not options.no_progress:
         watchers.append(progress)
-    record = {run_folder.RECORD[1]: run_folder.arguments(options)}
+    record = run_folder.record(options, search)
     try:
         result = fit(
             field, signal, config, run=folder, callbacks=watchers, resume=options.resume, record=record
@@ -111,7 +114,7 @@ def adjustment_lines(result: FitResult) -> list[str]:
 
 def _field(options: FitOptions, folder: Path, signal: Signal) -> Field:
     """Return the field to fit; that of a resumed run comes from its checkpoint, where there is one."""
-    from fastsnf.cli.fit_setup import make_field
+    from fastsnf.cli.fit_field import make_field
     from fastsnf.train.snapshot import Snapshots
 
     # The run that --from names may be gone or changed by now: what it gave is in the checkpoint.

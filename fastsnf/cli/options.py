@@ -97,9 +97,12 @@ def whole_or(word: str, metavar: str) -> PrimitiveConstructorSpec[Any]:
     return _kind(metavar, parse)
 
 
-def number_or(names: Iterable[str], metavar: str) -> PrimitiveConstructorSpec[Any]:
-    """Return the annotation of one of `names` or a finite number."""
+def number_or(
+    names: Iterable[str], metavar: str, *, above: float | None = None
+) -> PrimitiveConstructorSpec[Any]:
+    """Return the annotation of one of `names` or a finite number, above `above` if given."""
     allowed = tuple(names)
+    claim = f"from {-LARGEST:g} to" if above is None else f"above {above:g} and at most"
 
     def parse(text: str) -> float | str:
         if text in allowed:
@@ -111,8 +114,9 @@ def number_or(names: Iterable[str], metavar: str) -> PrimitiveConstructorSpec[An
             raise InputError(
                 f"expected a number or one of {names}; got {text!r}{nearest(text, allowed)}"
             ) from None
-        if not abs(value) <= LARGEST:
-            raise InputError(f"expected a number from {-LARGEST:g} to {LARGEST:g}; got {text!r}")
+        enough = value >= -LARGEST if above is None else value > above
+        if not (enough and value <= LARGEST):
+            raise InputError(f"expected a number {claim} {LARGEST:g}; got {text!r}")
         return value
 
     return _kind("|".join((*allowed, metavar)), parse)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from fastsnf import ops
@@ -28,14 +29,20 @@ PLAIN = 5.0
 
 
 class Header(Callback):
-    """Name signal, field, engine and run folder before the first step."""
+    """Name signal, field, engine and run folder before the first step.
 
-    def __init__(self, console: Console, name: str) -> None:
-        self._console, self._name = console, name
+    Args:
+        console: where to.
+        name: of the input.
+        search: what the search of alpha found, line by line.
+    """
+
+    def __init__(self, console: Console, name: str, search: Sequence[str] = ()) -> None:
+        self._console, self._name, self._search = console, name, search
 
     def on_start(self, state: FitState) -> None:
         """Print the header."""
-        for label, line in header(state, self._name):
+        for label, line in [*header(state, self._name), *(("alpha", line) for line in self._search)]:
             self._console.print(f"{label:<8}{line}", soft_wrap=True)
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any
 
-from fastsnf.cli.fit_options import FitOptions
+from fastsnf.cli.fit_options import AUTO, FitOptions
 from fastsnf.cli.parse import option_name, parse
 from fastsnf.errors import InputError
 
@@ -17,6 +17,8 @@ RUNS = Path("runs")
 CONFIG = "config.toml"
 RECORD = ("command", "arguments")
 """Table and key of `CONFIG` with the arguments of the run."""
+SEARCH = "alpha_search"
+"""Key of that table with what ``--alpha auto`` found; the arguments hold the number."""
 
 NEVER_KEPT = ("out", "resume", "json", "no_progress")
 """Options that say how to run the command and nothing about the run."""
@@ -77,6 +79,21 @@ def arguments(options: FitOptions) -> list[str]:
     return words
 
 
+def record(options: FitOptions, search: Sequence[str] | None = None) -> dict[str, Any]:
+    """Return what `CONFIG` keeps of the command line: `arguments`, and how alpha was searched."""
+    kept: dict[str, Any] = {RECORD[1]: arguments(options)}
+    return kept if search is None else {**kept, SEARCH: list(search)}
+
+
+def search_of(folder: Path) -> list[str] | None:
+    """Return what the run's search of alpha found, line by line; None for a run without one."""
+    try:
+        lines = tomllib.loads((folder / CONFIG).read_text(encoding="utf-8"))[RECORD[0]][SEARCH]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return [str(line) for line in lines] if isinstance(lines, list) else None
+
+
 def recorded(folder: Path) -> FitOptions:
     """Return the options that a run folder keeps, checked as if they had just been typed.
 
@@ -107,6 +124,8 @@ def merged(now: FitOptions, before: FitOptions, folder: Path) -> FitOptions:
     old, new = given(before), given(now)
     if now.input is not None and Path(now.input).is_dir():
         del new["input"]
+    if new.get("alpha") == AUTO and search_of(folder) is not None:
+        del new["alpha"]  # what it found holds for the whole run
     for name, value in new.items():
         if name not in (*FREE, *NEVER_KEPT) and name in old and old[name] != value:
             raise InputError(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 from fastsnf.errors import InputError, unknown
+from fastsnf.presets import PRESETS
 
 
 @dataclass(frozen=True)
@@ -13,14 +14,22 @@ class FieldDefaults:
     """What a field of a kind of signal starts from when the user says nothing.
 
     `alpha` is the weight-scaling factor (Fast Neural Fields, Table 2); the omegas are those of sine layers.
+    They are those of the preset ``snf``, which holds them for every field.
     """
 
     alpha: float = 2.37
     first_omega: float = 30.0
     hidden_omega: float = 30.0
 
+    @classmethod
+    def of(cls, kind: str) -> FieldDefaults:
+        """Return the defaults of a kind of signal."""
+        preset = PRESETS["snf"]
+        values = {**preset.arguments, **preset.kinds.get(kind, {})}
+        return cls(**{name: values[name] for name in ("alpha", "first_omega", "hidden_omega")})
 
-DEFAULTS: dict[str, FieldDefaults] = {"image": FieldDefaults(), "samples": FieldDefaults()}
+
+DEFAULTS: dict[str, FieldDefaults] = {kind: FieldDefaults.of(kind) for kind in ("image", "samples")}
 """Field defaults of the kinds that this version fits."""
 
 FILE_KINDS: dict[str, tuple[str, ...]] = {
