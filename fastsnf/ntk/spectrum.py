@@ -146,14 +146,23 @@ def condition_number(gram: Tensor, *, average: int = 1, rank_tolerance: float | 
         InputError: for another shape or dtype, or an average that is not in 1 .. n.
     """
     _check(gram)
-    n = gram.shape[-1]
+    values, _ = eigenpairs(gram)
+    tolerance = _rounding(gram) if rank_tolerance is None else rank_tolerance
+    return condition_of(values, average=average, rank_tolerance=tolerance).to(gram.dtype)
+
+
+def condition_of(values: Tensor, *, average: int = 1, rank_tolerance: float = 0.0) -> Tensor:
+    """Return `condition_number` [...] from eigenvalues [..., n] that are at hand, largest first.
+
+    Raises:
+        InputError: for an average that is not in 1 .. n.
+    """
+    n = values.shape[-1]
     if isinstance(average, bool) or not isinstance(average, int) or not 1 <= average <= n:
         raise InputError(f"expected average from 1 to {n}, the order of the matrix; got {average!r}")
-    values, _ = _eigh(gram.detach().double())
-    tolerance = n * torch.finfo(gram.dtype).eps if rank_tolerance is None else rank_tolerance
     smallest, largest = values[..., -average:].mean(-1), values[..., :average].mean(-1)
-    singular = smallest <= tolerance * values[..., 0]
-    return torch.where(singular, torch.inf, largest / torch.where(singular, 1.0, smallest)).to(gram.dtype)
+    singular = smallest <= rank_tolerance * values[..., 0]
+    return torch.where(singular, torch.inf, largest / torch.where(singular, 1.0, smallest))
 
 
 def alignment(gram: Tensor, errors: Tensor) -> Alignment:
@@ -182,7 +191,13 @@ def alignment(gram: Tensor, errors: Tensor) -> Alignment:
     if not isinstance(errors, Tensor) or errors.dim() not in (1, 2) or len(errors) != n:
         got = list(errors.shape) if isinstance(errors, Tensor) else type(errors).__name__
         raise InputError(f"expected errors [{n}] or [{n}, C], a row a point; got {got}")
-    values, vectors = _eigh(gram.detach().double())
+    found = alignment_of(*eigenpairs(gram), errors)
+    return Alignment(found.ratios.to(gram.dtype), found.energies.to(gram.dtype))
+
+
+def alignment_of(values: Tensor, vectors: Tensor, errors: Tensor) -> Alignment:
+    """Return `alignment` from eigenpairs that are at hand: [..., n], largest first, and [..., n, n]."""
+    n = values.shape[-1]
     e = errors.detach().to(values).reshape(n, -1)
     total = e.square().sum()
     share = (vectors.mT @ e).square().sum(dim=-1) / torch.where(total > 0, total, 1.0)
@@ -190,11 +205,25 @@ def alignment(gram: Tensor, errors: Tensor) -> Alignment:
     ratios = torch.where(top > 0, values / torch.where(top > 0, top, 1.0), 0.0)
     # E counts every direction at or above t: the last of the eigenvalues that rounding cannot tell apart.
     same = (ratios[..., :-1] - ratios[..., 1:]) <= n * torch.finfo(values.dtype).eps
-    index = torch.arange(n, device=gram.device)
+    index = torch.arange(n, device=values.device)
     ends = torch.cat([torch.where(same, n, index[:-1]), index[-1:].expand(*ratios.shape[:-1], 1)], dim=-1)
     last = ends.flip(-1).cummin(dim=-1).values.flip(-1)
     energies = share.cumsum(dim=-1).gather(-1, last)
-    return Alignment(ratios.gather(-1, last).to(gram.dtype), energies.to(gram.dtype))
+    return Alignment(ratios.gather(-1, last), energies)
+
+
+def eigenpairs(gram: Tensor) -> tuple[Tensor, Tensor]:
+    """Return all eigenvalues [..., n], largest first, and eigenvectors of [..., n, n], solved in float64.
+
+    Raises:
+        SpectrumError: for a matrix that is not finite.
+    """
+    return _eigh(gram.detach().double())
+
+
+def _rounding(gram: Tensor) -> float:
+    """Return what of the largest eigenvalue rounding leaves uncertain in the others."""
+    return float(gram.shape[-1] * torch.finfo(gram.dtype).eps)
 
 
 def _block_pays(gram: Tensor, count: int, asked: bool) -> bool:
