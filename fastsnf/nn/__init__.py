@@ -8,21 +8,29 @@ from fastsnf.nn import init
 from fastsnf.nn.accelerate import Accelerated, accelerate
 from fastsnf.nn.encoder import Encoder
 from fastsnf.nn.field import FIELDS, Field, from_config
+from fastsnf.nn.fr import FourierReparameterized
 from fastsnf.nn.layer import Layer
 from fastsnf.nn.layered import LayeredField
 from fastsnf.nn.make import make_field
+from fastsnf.nn.mfn import MFN
+from fastsnf.nn.normalized import NormalizedField
 from fastsnf.nn.siren import Siren
 from fastsnf.nn.snf import SNF
+from fastsnf.nn.wire2d import Wire2d
 
 __all__ = [
     "FIELDS",
+    "MFN",
     "SNF",
     "Accelerated",
     "Encoder",
     "Field",
+    "FourierReparameterized",
     "Layer",
     "LayeredField",
+    "NormalizedField",
     "Siren",
+    "Wire2d",
     "accelerate",
     "from_config",
     "init",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, Self
 
 import torch
@@ -79,6 +79,13 @@ class Field(nn.Module):
             EngineError: when none has it, or the one asked for cannot take the call, with every reason.
         """
         return ops.choose_plain(x, precision)
+
+    def settle(self, points: Callable[[], Iterable[Tensor]]) -> None:
+        """Bring what evaluation mode reads beside the parameters up to date; most fields have nothing there.
+
+        Args:
+            points: called for an iterable of the training coordinates [n, D], the same at each call.
+        """
 
     def summary(self) -> str:
         """Return one line about what the field computes."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +29,9 @@ class LayeredField(Field):
     ``encoding``. A hook or a parametrization on a sub-module (or another module in its place) is honoured:
     the field then runs layer by layer, calling every sub-module (`fused` says which).
     """
+
+    linear_classes: ClassVar[tuple[type[nn.Module], ...]] = (nn.Linear,)
+    """Classes of linear layers whose call is that of their `weight` and `bias` and nothing else."""
 
     net: nn.Sequential
 
@@ -65,7 +68,7 @@ class LayeredField(Field):
         return (
             is_plain(self.net, nn.Sequential)
             and len(self.net) == self.spec.layers
-            and all(map(_matches, self.net, self.spec.activations))
+            and all(map(self._matches, self.net, self.spec.activations))
         )
 
     @property
@@ -84,6 +87,29 @@ class LayeredField(Field):
         """
         linears = self.linears()
         return [linear.weight for linear in linears], [linear.bias for linear in linears]
+
+    def layer_parameters(self) -> tuple[list[Tensor], list[Tensor | None]]:
+        """Return the parameters that the weights are made of, one a layer, and the biases or None.
+
+        They are `layer_tensors` unless a subclass forms its weights from other parameters.
+        """
+        return self.layer_tensors()
+
+    def parameter_gradients(self, d_weights: Sequence[Tensor]) -> list[Tensor]:
+        """Return the gradients of the first of `layer_parameters` from those of the weights."""
+        return list(d_weights)
+
+    def parameter_inputs(self, layer: int, inputs: Tensor) -> Tensor:
+        """Return a layer's inputs [..., fan_in] as its parameter sees them, up to their inner products."""
+        return inputs
+
+    def take_gradients(self, d_weights: Sequence[Tensor], d_biases: Sequence[Tensor | None]) -> None:
+        """Put the gradients of weights and biases into ``parameter.grad`` of what is trained."""
+        weights, biases = self.layer_parameters()
+        pairs = [*zip(weights, self.parameter_gradients(d_weights), strict=True)]
+        for parameter, gradient in [*pairs, *zip(biases, d_biases, strict=True)]:
+            if parameter is not None and parameter.requires_grad:
+                parameter.grad = gradient
 
     def encode(self, x: Tensor) -> Tensor:
         """Return what the first layer sees [..., fan_in] of coordinates `x` [..., D]."""
@@ -107,6 +133,17 @@ class LayeredField(Field):
         engine = "reference" if self.spec.is_complex and not self.fused else ops.AUTO
         return ops.choose(engine, self.encode(x), weights, self.spec, precision)
 
+    def _matches(self, module: nn.Module, activation: Activation) -> bool:
+        """Return whether `module` is a plain layer with that activation."""
+        if isinstance(module, Layer):
+            return (
+                is_plain(module, Layer) and self._is_linear(module.linear) and module.activation == activation
+            )
+        return self._is_linear(module) and activation == Identity()
+
+    def _is_linear(self, module: nn.Module) -> bool:
+        return any(is_plain(module, cls) for cls in self.linear_classes)
+
     def summary(self) -> str:
         """Return the activations, the number of linear layers and their width."""
         layers = self.spec.layers
@@ -115,11 +152,3 @@ class LayeredField(Field):
         activations = str(first) if first == hidden else f"{first}, then {hidden}"
         encoded = "" if self.encoding is None else f"{self.encoding.spec}, "
         return f"{encoded}{activations}; {layers} linear layers, width {self.hidden_features}"
-
-
-def _matches(module: nn.Module, activation: Activation) -> bool:
-    """Return whether `module` is a plain layer with that activation."""
-    if isinstance(module, Layer):
-        plain = is_plain(module, Layer) and is_plain(module.linear, nn.Linear)
-        return plain and module.activation == activation
-    return is_plain(module, nn.Linear) and activation == Identity()

@@ -31,22 +31,38 @@ def linear_chain(
     Raises:
         InputError: for a dtype other than float32 and float64.
     """
-    real = torch.get_default_dtype() if dtype is None else dtype
-    if real not in COMPLEX:
-        raise InputError(f"expected dtype to be torch.float32 or torch.float64; got {real}")
-    place = torch.get_default_device() if device is None else device
+    real = real_dtype(dtype)
     biases = [bias] * spec.layers if isinstance(bias, bool) else bias
     return [
-        nn.utils.skip_init(
-            nn.Linear,
+        empty_linear(
             widths[layer],
             widths[layer + 1],
             bias=biases[layer],
-            device=place,
+            device=device,
             dtype=COMPLEX[real] if spec.complex_weights(layer) else real,
         )
         for layer in range(spec.layers)
     ]
+
+
+def empty_linear(
+    fan_in: int, fan_out: int, *, bias: bool = True, device: Device = None, dtype: torch.dtype
+) -> nn.Linear:
+    """Return a linear layer whose parameters are not yet written; no random generator is read."""
+    place = torch.get_default_device() if device is None else device
+    return nn.utils.skip_init(nn.Linear, fan_in, fan_out, bias=bias, device=place, dtype=dtype)
+
+
+def real_dtype(dtype: torch.dtype | None) -> torch.dtype:
+    """Return the dtype of a field's real parameters, torch's default for None.
+
+    Raises:
+        InputError: for a dtype other than float32 and float64.
+    """
+    real = torch.get_default_dtype() if dtype is None else dtype
+    if real not in COMPLEX:
+        raise InputError(f"expected dtype to be torch.float32 or torch.float64; got {real}")
+    return real
 
 
 def check_sizes(*, hidden_layers: object, **widths: object) -> None:

@@ -14,11 +14,12 @@ from fastsnf.nn.layered import LayeredField
 
 
 def only_layers(module: nn.Module) -> TypeGuard[LayeredField]:
-    """Return whether `module` is its layers behind an encoding at most: one op computes it from parameters.
+    """Return whether `module` is its layers behind an encoding at most: one op computes it from the weights.
 
-    That excludes every other module, a subclass with a forward of its own, hooks and parametrizations, and a
-    parameter that is shared by two layers or is in none. Hooks on a parameter's gradient are not looked at:
-    see `has_gradient_hooks`.
+    Each weight is a parameter, or made of one as `LayeredField.layer_parameters` says. That excludes every
+    other module, a subclass with a forward of its own, hooks and parametrizations, and a parameter that is
+    shared by two layers or is in none. Hooks on a parameter's gradient are not looked at: see
+    `has_gradient_hooks`.
     """
     if not isinstance(module, LayeredField) or FIELDS.get(module.name) is not type(module):
         return False
@@ -26,7 +27,7 @@ def only_layers(module: nn.Module) -> TypeGuard[LayeredField]:
         return False
     if module.encoding is not None and not is_plain_module(module.encoding, Encoder):
         return False
-    weights, biases = module.layer_tensors()
+    weights, biases = module.layer_parameters()
     tensors = [tensor for tensor in (*weights, *biases) if tensor is not None]
     ids = {id(tensor) for tensor in tensors}
     return len(ids) == len(tensors) and ids == {id(parameter) for parameter in module.parameters()}

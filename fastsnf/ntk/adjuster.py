@@ -227,9 +227,9 @@ class Adjuster:
     def _in_one_pass(
         self, field: LayeredField, x: Tensor, y: Tensor, w: Tensor | None, members: Members
     ) -> Tensor:
-        weights, biases = field.layer_tensors()
         _check_values(y, w, (len(x), field.out_features))
         with torch.no_grad():
+            weights, biases = field.layer_tensors()
             encoded = field.encode(x)
             if self._is_plain_step(members):
                 loss, d_weights, d_biases = ops.mse_value_and_grad(
@@ -248,10 +248,7 @@ class Adjuster:
                 )
                 if largest is not None:
                     self._points.observe(members, largest)
-        for tensors, gradients in ((weights, d_weights), (biases, d_biases)):
-            for tensor, gradient in zip(tensors, gradients, strict=True):
-                if tensor is not None and tensor.requires_grad:
-                    tensor.grad = gradient
+            field.take_gradients(d_weights, d_biases)
         return loss
 
     def _begun(

@@ -9,6 +9,7 @@ from torch.nn.parameter import is_lazy
 
 from fastsnf.errors import InputError
 from fastsnf.nn import Field
+from fastsnf.nn.normalization import Normalization
 from fastsnf.nn.plain import only_layers
 
 
@@ -84,7 +85,8 @@ def _check_parameters(given: list[nn.Parameter]) -> None:
 def _refuse_coupling(module: nn.Module) -> None:
     """Raise for a layer that normalises by the batch: an output then depends on every point of the call."""
     for name, part in module.named_modules():
-        if isinstance(part, _BatchNorm) and (part.training or part.running_mean is None):
+        by_batch = isinstance(part, _BatchNorm) and (part.training or part.running_mean is None)
+        if by_batch or (isinstance(part, Normalization) and part.training):
             raise InputError(
                 f"expected outputs that depend on their own point alone; got a {type(part).__name__} in "
                 f"{name!r}, which normalises by the batch and so couples its points: no point has a gradient "

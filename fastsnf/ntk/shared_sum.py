@@ -72,6 +72,7 @@ def shared_sum_gram(
 def _by_layers(field: LayeredField, x: Tensor, rows: Tensor, times: Tensor) -> Tensor:
     """Return K of a field's layers; rows and times are [n, U]."""
     weights, biases = field.layer_tensors()
+    trained = [*zip(*field.layer_parameters(), strict=True)]
     gram = x.new_zeros(len(rows), len(rows))
     channels = weights[-1].shape[0]
     step = max(1, CHUNK_POINTS // rows.shape[1])
@@ -83,7 +84,7 @@ def _by_layers(field: LayeredField, x: Tensor, rows: Tensor, times: Tensor) -> T
             traced = ops.layer_trace(points, weights, biases, spec=field.spec, d_out=d_out)
             for layer in layers:
                 a, d = (tensors[layer].reshape(*chunk.shape, -1) for tensors in traced)
-                jacobians[layer].append(_sums(a, d, weights[layer], biases[layer]))
+                jacobians[layer].append(_sums(field.parameter_inputs(layer, a), d, *trained[layer]))
         for layer in layers:
             jacobian = torch.cat(jacobians.pop(layer))
             gram += (jacobian @ jacobian.mH).real

@@ -41,10 +41,14 @@ def traced(field: LayeredField, x: Tensor, d_out: Tensor | None = None, *, engin
         engine=engine,
     )
     kept = Traced([], [], [])
-    for weight, bias, a, d in zip(weights, biases, trace.inputs, trace.cotangents, strict=True):
+    parameters = zip(*field.layer_parameters(), strict=True)
+    for layer, ((weight, bias), a, d) in enumerate(
+        zip(parameters, trace.inputs, trace.cotangents, strict=True)
+    ):
         trains_bias = bias is not None and bias.requires_grad
         if weight.requires_grad or trains_bias:
-            kept.inputs.append(a if weight.requires_grad else a.new_zeros(*a.shape[:-1], 1))
+            seen = field.parameter_inputs(layer, a) if weight.requires_grad else a.new_zeros(*a.shape[:-1], 1)
+            kept.inputs.append(seen)
             kept.cotangents.append(d)
             kept.bias.append(trains_bias)
     return kept

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -35,10 +35,24 @@ def values_at(field: Field, x: Tensor) -> Tensor:
     return out[0] if isinstance(out, tuple) else out
 
 
+@contextlib.contextmanager
+def evaluation_mode(field: Field) -> Iterator[None]:
+    """Put a field into evaluation mode, where a value depends on its own point alone, and back."""
+    training = [module for module in field.modules() if module.training]
+    field.eval()
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
+
+
 def predict(
     field: Field, signal: Signal, *, outputs: str = VALUES, stop: Callable[[], bool] | None = None
 ) -> Tensor | None:
     """Return the field's values [N, C], float32 on the CPU, at every point of a signal, in chunks.
+
+    The field computes them in evaluation mode.
 
     Args:
         field: the field, wherever it is.
@@ -50,7 +64,7 @@ def predict(
     device = parameter.device
     coordinates = _coordinates(signal, device, parameter.dtype.to_real())
     values = _host_memory(signal.size, signal.out_features, device)
-    with torch.no_grad():
+    with torch.no_grad(), evaluation_mode(field):
         for start in range(0, signal.size, CHUNK_POINTS):
             if stop is not None and stop():
                 return None

@@ -63,7 +63,7 @@ class Loop:
             callback.on_start(state)
         with contextlib.nullcontext() if recorder is None else interrupt:
             if recorder is not None and state.step == 0:
-                recorder.save(state)
+                self._save(recorder)
             self._clock = Clock(state.seconds, state.seconds_steps)
             self._saved_at = state.seconds
             done = self._plan.stop.reached(state.step, state.seconds)
@@ -72,7 +72,7 @@ class Loop:
                 yield
             self._look(state.step)
             if recorder is not None:
-                recorder.save(state)
+                self._save(recorder)
                 if not done and interrupt.signum is not None:
                     raise recorder.interrupted(state, interrupt.signum)
 
@@ -178,10 +178,15 @@ class Loop:
         now = self._clock.seconds
         self._previews.done(now, now - before)
 
+    def _save(self, recorder: Recorder) -> None:
+        """Write a checkpoint, whose field is ready for evaluation mode."""
+        self._plan.settle()
+        recorder.save(self._state)
+
     def _checkpoint(self) -> None:
         due = self._saved_at + self._state.config.checkpoint_every
         if self._recorder is not None and self._clock.seconds >= due:
-            self._recorder.save(self._state)
+            self._save(self._recorder)
             self._saved_at = self._clock.seconds
 
     def _tell_time(self) -> None:

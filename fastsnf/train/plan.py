@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,12 +11,13 @@ from torch import Tensor
 
 from fastsnf.errors import InputError
 from fastsnf.nn import Field
+from fastsnf.ntk.module import underlying
 from fastsnf.ntk.size import check_fits
 from fastsnf.signals.signal import Signal
 from fastsnf.train.adjusted import AdjustedUpdates
 from fastsnf.train.config import PUBLISHED, FitConfig
 from fastsnf.train.cuda_graphs import CudaGraphs
-from fastsnf.train.evaluate import Evaluation, evaluate, predict
+from fastsnf.train.evaluate import CHUNK_POINTS, Evaluation, evaluate, predict
 from fastsnf.train.group_sampler import GroupSampler
 from fastsnf.train.grouping import Grouping, make_grouping
 from fastsnf.train.identity import identity_of
@@ -64,8 +65,19 @@ class Plan:
     place: dict[str, str]
     grouping: Grouping | None = None
 
+    def settle(self) -> None:
+        """Bring what the field's evaluation mode reads beside its parameters up to date."""
+
+        def coordinates() -> Iterator[Tensor]:
+            for start in range(0, self.points.count, CHUNK_POINTS):
+                end = min(start + CHUNK_POINTS, self.points.count)
+                yield self.points.batch(slice(start, end))[0]
+
+        self.field.settle(coordinates)
+
     def evaluate(self, give_up: Callable[[], bool] | None = None) -> Evaluation | None:
         """Return the field's values and metrics at every point, or None once `give_up` returns True."""
+        self.settle()
         values = predict(self.field, self.signal, outputs=outputs_of(self.config.loss), stop=give_up)
         if values is None:
             return None
@@ -122,7 +134,7 @@ def make_plan(field: Field, signal: Signal, config: FitConfig, *, beside: Plan |
     """
     _check_kinds(field, signal)
     device = resolve_device(config.device)
-    parameters = trainable(field.to(device))
+    parameters = trainable(field.to(device).train())
     dtype = parameters[0].dtype.to_real()
     if beside is None:
         train, held = split(signal, config.holdout)
@@ -134,6 +146,7 @@ def make_plan(field: Field, signal: Signal, config: FitConfig, *, beside: Plan |
     sampler = _sampler(config, points, device, beside) if grouping is None else grouping.sampler
     choice = resolve_engine(field, points.batch(slice(0, 1))[0], config.precision)
     if grouping is not None and not grouping.plain:
+        underlying(field)  # now, not at the first step: it has no NTK where the batch couples its points
         check_fits(field, grouping.sampler.groups)
     # Adjusted steps are launched one by one, by the optimizer that a recording has: S = I then has its bits.
     recordable = may_record(field, replace(config, iga=None), points, choice.engine, device)

@@ -18,7 +18,7 @@ class Checkpoint:
     """A field and what its file says about it.
 
     Attributes:
-        field: on the CPU.
+        field: on the CPU, in evaluation mode.
         signal: `Signal.metadata` of the signal it was fitted to, or None.
         outputs: ``values`` of the signal, or their ``logits`` (`fastsnf.train.losses.to_values`).
     """
@@ -74,7 +74,7 @@ def restore(tensors: Mapping[str, Tensor], metadata: Mapping[str, Any], *, sourc
     except (KeyError, TypeError, AttributeError, ValueError, RuntimeError, OverflowError) as error:
         raise InputError(f"cannot load {source}: {error}") from error
     field.load_state_dict(dict(tensors))
-    return Checkpoint(field, signal, outputs)
+    return Checkpoint(field.eval(), signal, outputs)
 
 
 def _spec(field: Field) -> dict[str, Any] | None:

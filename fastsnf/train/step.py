@@ -64,16 +64,13 @@ class Step:
 
     def _one_pass(self, x: Tensor, y: Tensor, w: Tensor | None) -> Tensor:
         assert isinstance(self._field, LayeredField)  # is_plain holds
-        weights, biases = self._field.layer_tensors()
         with torch.no_grad():
+            weights, biases = self._field.layer_tensors()
             x = self._field.encode(x)
             loss, d_weights, d_biases = ops.mse_value_and_grad(
                 x, y, weights, biases, spec=self._field.spec, sample_weight=w
             )
-        for tensors, gradients in ((weights, d_weights), (biases, d_biases)):
-            for tensor, gradient in zip(tensors, gradients, strict=True):
-                if tensor is not None and tensor.requires_grad:
-                    tensor.grad = gradient
+            self._field.take_gradients(d_weights, d_biases)
         return loss
 
 

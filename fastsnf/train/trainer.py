@@ -48,6 +48,8 @@ def fit(
     (inductive gradient adjustment); loss and PSNR stay those of the plain MSE, and the state of the
     adjustment is part of every checkpoint.
 
+    Steps are made in training mode; the field is returned in evaluation mode, which is the same for most.
+
     Args:
         field: [..., D] -> [..., C]; its weights are where the fit starts, so that a loaded field is a warm
             start. It is moved to the device of the configuration.
@@ -97,6 +99,7 @@ def fit(
             _enter(recorder, plan, state, resume=resume, record=record)
         Loop(state, plan, callbacks, recorder).run()
         result = _finish(plan, state, recorder)
+        field.eval()
         for callback in callbacks:
             callback.on_end(result)
         return result

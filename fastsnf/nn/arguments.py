@@ -1,0 +1,68 @@
+"""Constructor arguments that several fields share: activations by name or as specs, positive numbers."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import fields
+
+from fastsnf.errors import InputError, unknown
+from fastsnf.spec import ACTIVATIONS, Activation
+
+
+def activations_of(
+    activation: Activation | str,
+    first_activation: Activation | str | None = None,
+    *,
+    first_omega: float | None = None,
+    hidden_omega: float | None = None,
+    scale: float | None = None,
+) -> tuple[Activation, Activation]:
+    """Return the activations of the hidden layers and of the first, from a field's arguments.
+
+    Args:
+        activation: a name of `fastsnf.spec.ACTIVATIONS`, or a spec.
+        first_activation: another for the first layer; None for the same.
+        first_omega, hidden_omega, scale: parameters of a name's activation that has them; None for the spec's
+            own defaults.
+
+    Raises:
+        InputError: for an unknown name, another type, or an omega or scale beside a spec.
+    """
+    hidden = _activation(activation, "hidden_omega", hidden_omega, scale)
+    first = activation if first_activation is None else first_activation
+    return hidden, _activation(first, "first_omega", first_omega, scale)
+
+
+def _activation(
+    given: Activation | str, omega_name: str, omega: float | None, scale: float | None
+) -> Activation:
+    values = {"omega": omega, "scale": scale}
+    if isinstance(given, str):
+        cls = ACTIVATIONS.get(given)
+        if cls is None:
+            raise unknown("the activation", given, ACTIVATIONS)
+        taken = {field.name: values.get(field.name) for field in fields(cls)}
+        return cls(**{name: value for name, value in taken.items() if value is not None})
+    if not isinstance(given, Activation):
+        raise InputError(f"expected the activation to be a name or a spec such as Sine(30.0); got {given!r}")
+    for name, value in ((omega_name, omega), ("scale", scale)):
+        if value is not None:
+            raise InputError(f"expected {name} inside the spec; got {given} and {name}={value}: drop one")
+    return given
+
+
+def check_positive(**values: object) -> None:
+    """Raise `InputError` unless every value is a finite number above 0."""
+    for name, value in values.items():
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not number or not 0 < value < math.inf:  # type: ignore[operator]  # it is a number
+            raise InputError(f"expected {name} to be a finite number above 0; got {value!r}")
+
+
+def check_real(what: str, *activations: Activation) -> None:
+    """Raise `InputError` for a complex activation in a field that has real layers only."""
+    for activation in activations:
+        if activation.is_complex:
+            raise InputError(
+                f"expected a real activation in {what}; got {activation}: take SNF for complex Gabor layers"
+            )
