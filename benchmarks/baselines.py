@@ -17,6 +17,7 @@ from fastsnf.spec import (
     Identity,
     RealGabor,
     ReLU,
+    Sigmoid,
     Sinc,
     Sine,
     Tanh,
@@ -34,8 +35,9 @@ def activate(act: Activation, u: Tensor) -> Tensor:
             return torch.sin(omega * u)
         case Gaussian(scale):
             return torch.exp(-((scale * u) ** 2))
-        case Sinc(omega):
-            return torch.sinc(omega / math.pi * u)  # torch's sinc has pi inside
+        case Sinc(omega, amplitude):
+            h = torch.sinc(omega / math.pi * u)  # torch's sinc has pi inside
+            return h if amplitude == 1.0 else amplitude * h
         case Gabor(omega, scale):
             return torch.exp(1j * omega * u - (scale * u).abs().square())
         case RealGabor(omega, scale):
@@ -48,6 +50,8 @@ def activate(act: Activation, u: Tensor) -> Tensor:
             return torch.relu(u)
         case Tanh():
             return torch.tanh(u)
+        case Sigmoid():
+            return torch.sigmoid(u)
         case Identity():
             return u
     raise NotImplementedError(f"expected an activation of fastsnf.spec; got {act}")

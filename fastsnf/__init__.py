@@ -10,10 +10,12 @@ from fastsnf.version import __version__ as __version__
 
 _HOMES: dict[str, str] = {
     **dict.fromkeys(("Sine", "Gaussian", "Sinc", "Gabor", "RealGabor", "Finer", "ReLU", "Tanh"), "spec"),
+    **dict.fromkeys(("Sigmoid", "Custom"), "spec"),
     **dict.fromkeys(("SNF", "Siren", "accelerate"), "nn"),
     **dict.fromkeys(("fit", "FitConfig", "FitResult"), "train"),
     **dict.fromkeys(("save", "load"), "train.checkpoint"),
     **dict.fromkeys(("use_engine", "use_precision", "explain"), "ops"),
+    "analysis": "analysis",
     "init": "nn.init",
     "nn": "nn",
     "ntk": "ntk",

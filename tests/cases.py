@@ -10,7 +10,19 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from fastsnf.spec import Activation, FieldSpec, Finer, Gabor, Gaussian, RealGabor, ReLU, Sinc, Sine, Tanh
+from fastsnf.spec import (
+    Activation,
+    FieldSpec,
+    Finer,
+    Gabor,
+    Gaussian,
+    RealGabor,
+    ReLU,
+    Sigmoid,
+    Sinc,
+    Sine,
+    Tanh,
+)
 
 ACTIVATIONS: tuple[Activation, ...] = (
     Sine(30.0),
@@ -21,6 +33,7 @@ ACTIVATIONS: tuple[Activation, ...] = (
     Finer(30.0),
     ReLU(),
     Tanh(),
+    Sigmoid(),
 )
 """Every hidden activation with its usual parameters."""
 

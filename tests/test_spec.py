@@ -14,6 +14,7 @@ from fastsnf.errors import InputError
 from fastsnf.spec import (
     ACTIVATIONS,
     Activation,
+    Custom,
     FieldSpec,
     Finer,
     Gabor,
@@ -21,6 +22,7 @@ from fastsnf.spec import (
     Identity,
     RealGabor,
     ReLU,
+    Sigmoid,
     Sinc,
     Sine,
     Tanh,
@@ -29,8 +31,10 @@ from fastsnf.spec import (
 )
 from tests import cases
 
-EVERY = pytest.mark.parametrize("act", [*cases.ACTIVATIONS, Sine(0.1), Gabor(1e-3, 7.7), Identity()], ids=str)
-NAMES = ["sine", "gaussian", "sinc", "gabor", "gabor-real", "finer", "relu", "tanh"]
+EVERY = pytest.mark.parametrize(
+    "act", [*cases.ACTIVATIONS, Sine(0.1), Gabor(1e-3, 7.7), Sinc(3.0, 7.0), Identity()], ids=str
+)
+NAMES = ["sine", "gaussian", "sinc", "gabor", "gabor-real", "finer", "relu", "tanh", "sigmoid"]
 
 
 def test_the_names_are_those_of_the_command_line() -> None:
@@ -40,7 +44,7 @@ def test_the_names_are_those_of_the_command_line() -> None:
 
 def test_every_activation_class_is_listed() -> None:
     classes = {v for v in vars(spec).values() if isinstance(v, type) and issubclass(v, Activation)}
-    assert classes - {Activation} == set(ACTIVATIONS.values())
+    assert classes - {Activation, Custom} == set(ACTIVATIONS.values())
 
 
 @EVERY
@@ -67,9 +71,10 @@ def test_integers_are_the_same_key_as_floats() -> None:
 
 
 def test_activations_of_one_value_are_different_keys() -> None:
-    assert len({Sine(20.0), Sinc(20.0), Finer(20.0), Gaussian(20.0), Sine(20.5)}) == 5
+    assert len({Sine(20.0), Sinc(20.0), Finer(20.0), Gaussian(20.0), Sine(20.5), Sinc(20.0, 2.0)}) == 6
     assert RealGabor(20.0, 10.0) != Gabor(20.0, 10.0)
     assert ReLU() != Tanh()
+    assert Sigmoid() != Tanh()
 
 
 def test_specs_are_frozen() -> None:
@@ -82,7 +87,7 @@ def test_specs_are_frozen() -> None:
 @pytest.mark.parametrize("cls", [Sine, Gaussian, Sinc, Gabor, RealGabor, Finer])
 @pytest.mark.parametrize("value", [0, -1.0, math.nan, math.inf, "30", None, True, 1j])
 def test_parameters_are_positive_and_finite(cls: type[Activation], value: object) -> None:
-    with pytest.raises(InputError, match=f"expected {cls.name} (omega|scale) to be .*; got"):
+    with pytest.raises(InputError, match=f"expected {cls.name} (omega|scale|amplitude) to be .*; got"):
         cls(value)  # type: ignore[call-arg]
 
 
@@ -91,6 +96,28 @@ def test_gaussian_from_sigma() -> None:
     for sigma in (0.0, -1.0, math.nan):
         with pytest.raises(InputError, match="sigma"):
             Gaussian.from_sigma(sigma)
+
+
+def test_the_three_sincs() -> None:
+    assert Sinc(20.0) == Sinc(20.0, amplitude=1.0)
+    assert Sinc.from_pi(3.0) == Sinc(3.0 * math.pi)
+    assert Sinc.unnormalized(20.0) == Sinc(20.0, 20.0)
+    for wrong in (0.0, -1.0, math.nan, math.inf, True, None, "2"):
+        with pytest.raises(InputError, match="amplitude"):
+            Sinc(20.0, wrong)  # type: ignore[arg-type]
+        with pytest.raises(InputError, match="expected a to be positive"):
+            Sinc.from_pi(wrong)  # type: ignore[arg-type]
+        with pytest.raises(InputError, match="expected omega to be positive"):
+            Sinc.unnormalized(wrong)  # type: ignore[arg-type]
+
+
+def test_a_description_older_than_a_parameter_takes_its_default() -> None:
+    assert activation_from_dict({"name": "sinc", "omega": 20.0}) == Sinc(20.0, 1.0)
+    assert FieldSpec.from_key('[{"name": "sinc", "omega": 20.0}]') == FieldSpec((Sinc(20.0),))
+    with pytest.raises(
+        InputError, match=r"sinc with the parameters \['amplitude', 'omega'\]; got \['peak'\]"
+    ):
+        activation_from_dict({"name": "sinc", "peak": 20.0})
 
 
 @pytest.mark.parametrize("name", [*NAMES, "identity"])

@@ -12,8 +12,8 @@
 namespace fastsnf::FASTSNF_VARIANT {
 
 struct ActParams {
-  float omega, scale;
-  bool in_range;  // every sine's argument is known to be within SINE_LIMIT
+  float omega, scale;  // scale is sinc's amplitude
+  bool in_range;       // every sine's argument is known to be within SINE_LIMIT
 };
 
 using ForwardBlock = void (*)(ActParams, float* h, float* c, int n);
@@ -55,12 +55,12 @@ struct GaussianOp {  // exp(-u^2), -2 u exp(-u^2)
 };
 
 template <bool SLOW>
-struct SincOp {  // sin(u) / u and (cos(u) - sin(u) / u) / u; their Taylor series where |u| < 1
+struct SincOp {  // scale times sin(u) / u and (cos(u) - sin(u) / u) / u; their Taylor series where |u| < 1
   static FASTSNF_INLINE V value(ActParams p, V u) {
     V d;
     return both(p, u, &d);
   }
-  static FASTSNF_INLINE V both(ActParams, V u, V* d) {
+  static FASTSNF_INLINE V both(ActParams p, V u, V* d) {
     V s, c;
     sincos<SLOW>(u, &s, &c);
     const V inverse = set(1.0f) / u;
@@ -76,8 +76,8 @@ struct SincOp {  // sin(u) / u and (cos(u) - sin(u) / u) / u; their Taylor serie
     g = fma(g, z, set(3.33333333e-2f));
     g = fma(g, z, set(-3.33333333e-1f)) * u;
     const VI near = abs(u) < set(1.0f);
-    *d = select(near, g, (c - far) * inverse);
-    return select(near, f, far);
+    *d = set(p.scale) * select(near, g, (c - far) * inverse);
+    return set(p.scale) * select(near, f, far);
   }
 };
 
@@ -143,6 +143,19 @@ struct TanhOp {
   }
 };
 
+template <bool SLOW>
+struct SigmoidOp {  // of e = exp(-|u|): 1 / (1 + e) or e / (1 + e), and e / (1 + e)^2; nothing cancels
+  static FASTSNF_INLINE V value(ActParams p, V u) {
+    V d;
+    return both(p, u, &d);
+  }
+  static FASTSNF_INLINE V both(ActParams, V u, V* d) {
+    const V e = exponential(-abs(u)), larger = set(1.0f) / (set(1.0f) + e), smaller = e * larger;
+    *d = smaller * larger;
+    return select(u < set(0.0f), smaller, larger);
+  }
+};
+
 template <class Op>
 inline void value_loop(ActParams p, float* h, int n) {
   for (int i = 0; i < n; i += VL) store(h + i, Op::value(p, load(h + i)));
@@ -177,8 +190,9 @@ inline bool within_range(Act act, ActParams p, float u) {
 }
 
 // A bound of |h| where |u| has one.
-inline float largest_output(Act act, float u) {
+inline float largest_output(Act act, ActParams p, float u) {
   if (act == Act::identity || act == Act::relu) return u;
+  if (act == Act::sinc) return p.scale;
   return act == Act::gabor ? INFINITY : 1.0f;
 }
 
@@ -245,6 +259,7 @@ inline ForwardBlock forward_of(Act act) {
     case Act::finer: return forward_block<FinerOp, Act::finer>;
     case Act::relu: return forward_block<ReluOp, Act::relu>;
     case Act::tanh: return forward_block<TanhOp, Act::tanh>;
+    case Act::sigmoid: return forward_block<SigmoidOp, Act::sigmoid>;
   }
   return nullptr;
 }

@@ -6,19 +6,19 @@
 namespace fastsnf {
 
 // The order is that of ACTIVATION_CODES in fastsnf/engines/native.py.
-enum class Act : int { identity, sine, gaussian, sinc, gabor, gabor_real, finer, relu, tanh };
-constexpr int kActs = 9;
+enum class Act : int { identity, sine, gaussian, sinc, gabor, gabor_real, finer, relu, tanh, sigmoid };
+constexpr int kActs = 10;
 
 // One linear layer and its activation. Arrays are C-contiguous, complex numbers interleaved (re, im).
 struct Layer {
   int fan_in, fan_out;
   bool complex_weights;
   Act act;
-  float omega, scale;
-  const float* w;  // [fan_out, fan_in]
-  const float* b;  // [fan_out] or null
-  float* d_w;      // as w, overwritten; null where no gradient is wanted
-  float* d_b;      // as b, overwritten; null likewise
+  float omega, scale;  // scale is sinc's amplitude
+  const float* w;      // [fan_out, fan_in]
+  const float* b;      // [fan_out] or null
+  float* d_w;          // as w, overwritten; null where no gradient is wanted
+  float* d_b;          // as b, overwritten; null likewise
 };
 
 enum class Pass : int {

@@ -116,7 +116,7 @@ const float* forward_tile(const Plan& plan, ThreadPlan& t, int panels) {
     epilogue.forward = forward_of(act);
     epilogue.params = p.params;
     epilogue.params.in_range = within_range(act, p.params, bound);
-    bound = largest_output(act, bound);
+    bound = largest_output(act, p.params, bound);
     epilogue.c = t.c[l];
     if (p.tiled)
       multiply_tiles(p.rows, p.packed, p.spread_bias, in, p.k, tiles_of_part(plan.job->n), panels, t.h[l],

@@ -17,12 +17,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fastsnf.spec import FieldSpec
+from fastsnf.spec import FieldSpec, Sinc
 
 ACTIVATION_CODES = {
     name: code
     for code, name in enumerate(
-        ("identity", "sine", "gaussian", "sinc", "gabor", "gabor-real", "finer", "relu", "tanh")
+        ("identity", "sine", "gaussian", "sinc", "gabor", "gabor-real", "finer", "relu", "tanh", "sigmoid")
     )
 }
 """The order of ``enum class Act`` in csrc/cpu/field.h."""
@@ -366,7 +366,7 @@ def _prepare(
                 spec.complex_weights(i),
                 ACTIVATION_CODES[act.name],
                 getattr(act, "omega", 0.0),
-                getattr(act, "scale", 0.0),
+                act.amplitude if isinstance(act, Sinc) else getattr(act, "scale", 0.0),
                 weight.data_ptr(),
                 _address(bias),
                 _address(d_weights[i]) if d_weights else 0,

@@ -23,6 +23,7 @@ from fastsnf.spec import (
     Identity,
     RealGabor,
     ReLU,
+    Sigmoid,
     Sinc,
     Sine,
     Tanh,
@@ -43,6 +44,8 @@ _POINTS = (0.0, 1e-3, 0.01, 0.03, 0.07, 0.11, 0.2, 0.3, 0.5, 0.7, 1.0, 1.3, 1.9,
 def identify(function: Function, values: Iterable[float], *, complex_input: bool) -> Activation | None:
     """Return the activation that `function` is, None when it is none of them.
 
+    A sinc that is written as a quotient may be NaN at 0, where the activation has the limit.
+
     Args:
         function: pre-activations [M] in float64 or complex128 to activations [M].
         values: numbers that may be its omega or scale.
@@ -54,9 +57,11 @@ def identify(function: Function, values: Iterable[float], *, complex_input: bool
     complex_only = (c for c in given if c.is_complex or c == Identity())
     for candidate in complex_only if complex_input else itertools.chain(given, _estimates(function)):
         got = ops.activate(grid, activation=candidate)
-        if got.dtype == wanted.dtype and torch.allclose(
-            got, wanted, rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True
-        ):
+        if got.dtype != wanted.dtype:
+            continue
+        if isinstance(candidate, Sinc):
+            got = torch.where(wanted.isnan() & (grid == 0.0), wanted, got)
+        if torch.allclose(got, wanted, rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True):
             return candidate
     return None
 
@@ -84,12 +89,12 @@ def _grid(complex_input: bool) -> Tensor:
 
 def _candidates(values: list[float]) -> Iterator[Activation]:
     """Yield the activations whose parameters are among `values`, in the forms that papers write."""
-    yield from (Identity(), ReLU(), Tanh())
+    yield from (Identity(), ReLU(), Tanh(), Sigmoid())
     for v in values:
         yield from (Sine(v), Gaussian(v), Sinc(v), Finer(v))
-        yield from (Gaussian.from_sigma(v), Gaussian(1.0 / v), Sinc(math.pi * v))
+        yield from (Gaussian.from_sigma(v), Gaussian(1.0 / v), Sinc.from_pi(v), Sinc.unnormalized(v))
     for omega, scale in itertools.product(values, repeat=2):
-        yield from (Gabor(omega, scale), RealGabor(omega, scale))
+        yield from (Gabor(omega, scale), RealGabor(omega, scale), Sinc(omega, amplitude=scale))
 
 
 def _estimates(function: Function) -> Iterator[Activation]:
@@ -105,6 +110,8 @@ def _estimates(function: Function) -> Iterator[Activation]:
         square = 6.0 * (1.0 - odd)  # sin(v)/v = 1 - v^2/6 + v^4/120 - ... gives v^2 = y + y^2/20 + ...
         guesses += [(Sine, phase / h_odd), (Finer, phase / (h_odd * (1.0 + h_odd)))]
         guesses += [(Sinc, math.sqrt(square * (1.0 + square / 20.0)) / h_odd)]
+    if 0.0 < odd * h_odd < 1.0:
+        guesses += [(Sinc.unnormalized, math.asin(odd * h_odd) / h_odd)]
     if 0.0 < even < 1.0:
         guesses += [(Gaussian, math.sqrt(-math.log(even)) / h_even)]
     for activation, guess in guesses:

@@ -17,7 +17,7 @@ from torch.autograd import forward_ad
 from fastsnf.engines import cuda, native, triton
 from fastsnf.errors import EngineError, unknown
 from fastsnf.ops import precision as precisions
-from fastsnf.spec import FieldSpec, Identity
+from fastsnf.spec import Custom, FieldSpec, Identity
 
 AUTO = "auto"
 ENGINES = ("triton", "native", "reference")
@@ -28,6 +28,9 @@ NO_FIELDS = {"cuda": "it computes NTK blocks only"}
 
 PLAIN_OPERATIONS = "torch.func transforms, forward-mode autograd and torch.export take plain operations"
 """Why a call that `plain_operations_needed` is none for an engine behind a custom operator."""
+
+OWN_ACTIVATION = "a user's own activation runs in plain PyTorch"
+"""Why a field with a `fastsnf.spec.Custom` activation is none for an engine of kernels."""
 
 INTERPRETED = "auto passes the interpreter by, engine='triton' takes it"
 """Why `auto` does not take an engine that could run: Triton's interpreter is there for tests."""
@@ -162,8 +165,8 @@ def reasons(
         why = triton.reasons(x.device, x.dtype, shapes, spec)
     elif engine == "native":
         why = native.reasons(x.device.type, x.dtype, shapes)
-    if engine != "reference" and plain_operations_needed():
-        why.append(PLAIN_OPERATIONS)
+    if engine != "reference":
+        why += plain_reasons(spec)
     return why + precisions.reasons(precision, engine, x.device, x.dtype)
 
 
@@ -199,6 +202,12 @@ def choose_among(what: str, engine: str, answers: Mapping[str, list[str]]) -> st
     if why := answers[wanted]:
         raise EngineError(f"engine {wanted!r} cannot take this call: {'; '.join(why)}. Use engine='auto'")
     return wanted
+
+
+def plain_reasons(spec: FieldSpec) -> list[str]:
+    """Return why a field of `spec` is made of plain operations in this call, nothing when it need not be."""
+    why = [OWN_ACTIVATION] if any(isinstance(act, Custom) for act in spec.activations) else []
+    return why + ([PLAIN_OPERATIONS] if plain_operations_needed() else [])
 
 
 def plain_operations_needed() -> bool:

@@ -13,7 +13,7 @@ from fastsnf.errors import InputError
 from fastsnf.ops import ntk_registration as operators
 from fastsnf.ops.check import REAL_DTYPES, check_field
 from fastsnf.ops.check_ntk import REAL_OF, check_cotangent, check_gram
-from fastsnf.ops.dispatch import AUTO, PLAIN_OPERATIONS, choose_among, plain_operations_needed
+from fastsnf.ops.dispatch import AUTO, PLAIN_OPERATIONS, choose_among, plain_operations_needed, plain_reasons
 from fastsnf.ops.exact import full_float32
 from fastsnf.ops.registration import flatten, own_precision
 from fastsnf.reference.ntk import LayerTrace
@@ -97,7 +97,7 @@ def layer_trace(
     check_cotangent(d_out, x, channels)
     d_out = d_out.expand(*x.shape[:-1], channels)
     why = native.reasons(x.device.type, x.dtype, [tuple(w.shape) for w in weights])
-    why += [PLAIN_OPERATIONS] if plain_operations_needed() else []
+    why += plain_reasons(spec)
     chosen = choose_among("layer traces", engine, {"native": why, "reference": []})
     with torch.no_grad(), own_precision(x), full_float32(x):
         if chosen == "reference":

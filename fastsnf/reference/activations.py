@@ -8,12 +8,27 @@ and autograd of `first` gives `second`.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor
 
-from fastsnf.spec import Activation, Finer, Gabor, Gaussian, Identity, RealGabor, ReLU, Sinc, Sine, Tanh
+from fastsnf.errors import InputError
+from fastsnf.spec import (
+    Activation,
+    Custom,
+    Finer,
+    Gabor,
+    Gaussian,
+    Identity,
+    RealGabor,
+    ReLU,
+    Sigmoid,
+    Sinc,
+    Sine,
+    Tanh,
+)
 
 _SINC_RADIUS = 1.0
 """|omega u| under which sinc is a Taylor series: the closed forms of its derivatives cancel near 0."""
@@ -32,7 +47,7 @@ def value(act: Activation, u: Tensor) -> Tensor:
     if isinstance(act, Gaussian):
         return _envelope(act, u)  # GaussNet, Ramasinghe & Lucey 2022; scale as in WIRE
     if isinstance(act, Sinc):
-        return _sinc(act.omega * u)  # sin(v) / v, v = omega u: Saratchandran et al. 2024
+        return act.amplitude * _sinc(act.omega * u)  # sin(v) / v, v = omega u: Saratchandran et al. 2024
     if isinstance(act, Gabor):
         return torch.exp(_gabor_exponent(act, u))  # WIRE, Saragadam et al. 2023
     if isinstance(act, RealGabor):
@@ -43,6 +58,10 @@ def value(act: Activation, u: Tensor) -> Tensor:
         return torch.relu(u)
     if isinstance(act, Tanh):
         return torch.tanh(u)
+    if isinstance(act, Sigmoid):
+        return torch.sigmoid(u)
+    if isinstance(act, Custom):
+        return _own(act, u)
     return _identity(act, u)
 
 
@@ -53,7 +72,7 @@ def first(act: Activation, u: Tensor) -> Tensor:
     if isinstance(act, Gaussian):
         return -2.0 * act.scale**2 * u * value(act, u)
     if isinstance(act, Sinc):
-        return act.omega * _sinc_first(act.omega * u)
+        return act.amplitude * act.omega * _sinc_first(act.omega * u)
     if isinstance(act, Gabor):
         return _gabor_slope(act, u) * value(act, u)
     if isinstance(act, RealGabor):
@@ -66,6 +85,10 @@ def first(act: Activation, u: Tensor) -> Tensor:
         return (u > 0).to(u.dtype)  # 0 at u = 0, as torch has it
     if isinstance(act, Tanh):
         return 1.0 - torch.tanh(u).square()
+    if isinstance(act, Sigmoid):
+        return torch.sigmoid(u) * torch.sigmoid(-u)  # s (1 - s) without a difference
+    if isinstance(act, Custom):
+        return _slope(lambda v: _own(act, v), u)
     return torch.ones_like(_identity(act, u))
 
 
@@ -76,7 +99,7 @@ def second(act: Activation, u: Tensor) -> Tensor:
     if isinstance(act, Gaussian):
         return 2.0 * act.scale**2 * (2.0 * (act.scale * u).square() - 1.0) * value(act, u)
     if isinstance(act, Sinc):
-        return act.omega**2 * _sinc_second(act.omega * u)
+        return act.amplitude * act.omega**2 * _sinc_second(act.omega * u)
     if isinstance(act, Gabor):
         return (_gabor_slope(act, u).square() - 2.0 * act.scale**2) * value(act, u)
     if isinstance(act, RealGabor):
@@ -89,6 +112,10 @@ def second(act: Activation, u: Tensor) -> Tensor:
     if isinstance(act, Tanh):
         tanh = torch.tanh(u)
         return -2.0 * tanh * (1.0 - tanh.square())
+    if isinstance(act, Sigmoid):
+        return -first(act, u) * torch.tanh(0.5 * u)  # 1 - 2 s = -tanh(u / 2)
+    if isinstance(act, Custom):
+        return _slope(lambda v: first(act, v), u)
     if isinstance(act, ReLU):
         return torch.zeros_like(u)
     return torch.zeros_like(_identity(act, u))
@@ -124,6 +151,28 @@ def _identity(act: Activation, u: Tensor) -> Tensor:
     if not isinstance(act, Identity):
         raise TypeError(f"expected an activation of fastsnf.spec; got {type(act).__name__}")
     return u
+
+
+def _own(act: Custom, u: Tensor) -> Tensor:
+    """Return the user's function of `u`.
+
+    Raises:
+        InputError: when it is not elementwise and real, as far as shape and dtype tell.
+    """
+    h = act.function(u)
+    if not isinstance(h, Tensor) or h.shape != u.shape or h.dtype != u.dtype:
+        got = f"{list(h.shape)} of {h.dtype}" if isinstance(h, Tensor) else type(h).__name__
+        raise InputError(
+            f"expected the activation {act.registered!r} to return {list(u.shape)} of {u.dtype}, as it was "
+            f"given; got {got}"
+        )
+    return h
+
+
+def _slope(function: Callable[[Tensor], Tensor], u: Tensor) -> Tensor:
+    """Return the derivative of an elementwise function at `u`, itself a function of `u` to autograd."""
+    pull = torch.func.vjp(function, u)[1]
+    return cast(Tensor, pull(torch.ones_like(u))[0])
 
 
 def _envelope(act: Gaussian | RealGabor, u: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from fastsnf.spec import FieldSpec, Finer, Gaussian, Identity, ReLU, Sine
+from fastsnf.spec import FieldSpec, Finer, Gaussian, Identity, ReLU, Sinc, Sine
 from tests import cases
 
 Case = TypeVar("Case")
@@ -17,6 +17,7 @@ Case = TypeVar("Case")
 SPECS = {
     **{act.name: FieldSpec.mlp(act, 2) for act in cases.ACTIVATIONS},
     "identity": FieldSpec.mlp(Identity(), 2),
+    "sinc of a peak": FieldSpec.mlp(Sinc.unnormalized(7.0), 2),
     "first omega": FieldSpec.mlp(Sine(30.0), 2, first=Sine(7.0)),
     "first gaussian": FieldSpec.mlp(Sine(20.0), 1, first=Gaussian(3.0)),
     "mixed": FieldSpec((ReLU(), Identity(), Finer(5.0), Gaussian(2.0))),

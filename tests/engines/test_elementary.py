@@ -10,7 +10,7 @@ from torch import Tensor
 
 from fastsnf import reference
 from fastsnf.engines import native
-from fastsnf.spec import Activation, FieldSpec, Finer, Gaussian, RealGabor, ReLU, Sinc, Sine, Tanh
+from fastsnf.spec import Activation, FieldSpec, Finer, Gaussian, RealGabor, ReLU, Sigmoid, Sinc, Sine, Tanh
 from tests import cases
 from tests.engines.runs import EVERY_VARIANT
 from tests.tolerances import FLOAT32, SINE_ABSOLUTE
@@ -89,7 +89,9 @@ def test_small_arguments_keep_their_relative_accuracy(variant: str) -> None:
 
 @EVERY_VARIANT
 @pytest.mark.parametrize(
-    "act", [Sine(1.0), Sinc(1.0), RealGabor(1.0, 1.0), Finer(1.0), Gaussian(1.0), Tanh()], ids=cases.name
+    "act",
+    [Sine(1.0), Sinc(1.0), RealGabor(1.0, 1.0), Finer(1.0), Gaussian(1.0), Tanh(), Sigmoid()],
+    ids=cases.name,
 )
 def test_nan_and_infinity(act: Activation, variant: str) -> None:
     x = torch.tensor([math.nan, math.inf, -math.inf, 0.5, -0.0, 0.0, 1e-45])
@@ -113,7 +115,7 @@ def test_relu_keeps_nan_and_infinity(variant: str) -> None:
 
 @EVERY_VARIANT
 @pytest.mark.parametrize(
-    "act", [a for a in cases.REAL_ACTIVATIONS if not isinstance(a, ReLU)], ids=cases.name
+    "act", [*(a for a in cases.REAL_ACTIVATIONS if not isinstance(a, ReLU)), Sinc(3.0, 7.0)], ids=str
 )
 def test_value_and_derivative_near_and_far(act: Activation, variant: str) -> None:
     """Around 0, where formulas change over and series end, and out to where exponentials vanish."""
@@ -158,6 +160,19 @@ def test_tanh_saturates(variant: str) -> None:
         value, slope = evaluate(Tanh(), x)
     assert ((value - x.sign()).abs() <= EPS).all()
     assert (slope.abs() <= 4 * EPS).all()
+
+
+@EVERY_VARIANT
+def test_sigmoid_is_accurate_in_both_tails(variant: str) -> None:
+    """Relative to themselves: neither 1 / (1 + e^-u) far below 0 nor s (1 - s) far above it cancels."""
+    x = both_signs(torch.cat([torch.linspace(0.0, 86.0, 4001), torch.logspace(-30.0, 0.0, 200)]))
+    with native.use_variant(variant):
+        value, slope = evaluate(Sigmoid(), x)
+    tail = (-x.double().abs()).exp()
+    exact_value = torch.where(x < 0, tail, 1.0) / (1.0 + tail)
+    exact_slope = tail / (1.0 + tail).square()
+    for found, exact in ((value, exact_value), (slope, exact_slope)):
+        assert ((found.double() - exact).abs() <= 5e-7 * exact).all()
 
 
 @EVERY_VARIANT

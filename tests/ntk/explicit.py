@@ -22,12 +22,13 @@ def activated(act: Activation, u: Tensor) -> Tensor:
     formulas: dict[str, Callable[[], Tensor]] = {
         "sine": lambda: torch.sin(omega * u),
         "gaussian": lambda: torch.exp(-((scale * u) ** 2)),
-        "sinc": lambda: torch.sin(omega * u) / (omega * u),
+        "sinc": lambda: act.amplitude * torch.sin(omega * u) / (omega * u),
         "gabor": lambda: torch.exp(1j * omega * u - scale**2 * (u * u.conj()).real),
         "gabor-real": lambda: torch.cos(omega * u) * torch.exp(-((scale * u) ** 2)),
         "finer": lambda: torch.sin(omega * (u.abs() + 1.0).detach() * u),
         "relu": lambda: torch.relu(u),
         "tanh": lambda: torch.tanh(u),
+        "sigmoid": lambda: torch.sigmoid(u),
         "identity": lambda: u,
     }
     return formulas[act.name]()

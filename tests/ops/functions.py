@@ -6,10 +6,12 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from fastsnf import ops
 from fastsnf.spec import (
     Activation,
+    Custom,
     FieldSpec,
     Finer,
     Gabor,
@@ -17,6 +19,7 @@ from fastsnf.spec import (
     Identity,
     RealGabor,
     ReLU,
+    Sigmoid,
     Sinc,
     Sine,
     Tanh,
@@ -26,13 +29,15 @@ from tests.engines.problems import Problem, problem
 GENTLE: tuple[Activation, ...] = (
     Sine(3.0),
     Gaussian(1.5),
-    Sinc(3.0),
+    Sinc(3.0, amplitude=2.0),
     Gabor(2.0, 1.0),
     RealGabor(2.0, 1.0),
     Finer(2.0),
     ReLU(),
     Tanh(),
+    Sigmoid(),
     Identity(),
+    Custom(functional.softplus),
 )
 """Every activation, slow enough for finite differences."""
 

@@ -12,12 +12,25 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from fastsnf.reference import activations
-from fastsnf.spec import Activation, Finer, Gabor, Gaussian, Identity, RealGabor, ReLU, Sinc, Sine, Tanh
+from fastsnf.spec import (
+    Activation,
+    Finer,
+    Gabor,
+    Gaussian,
+    Identity,
+    RealGabor,
+    ReLU,
+    Sigmoid,
+    Sinc,
+    Sine,
+    Tanh,
+)
 from tests import cases
 from tests.tolerances import FINITE_DIFFERENCE, FLOAT32, FLOAT64, assert_close
 
-REAL = (*cases.REAL_ACTIVATIONS, Identity())
-SMOOTH_REAL = tuple(act for act in cases.SMOOTH_ACTIVATIONS if not act.is_complex)
+PEAK = Sinc(7.0, 3.0)
+REAL = (*cases.REAL_ACTIVATIONS, PEAK, Identity())
+SMOOTH_REAL = (*(act for act in cases.SMOOTH_ACTIVATIONS if not act.is_complex), PEAK)
 GABOR = Gabor(omega=7.0, scale=3.0)
 
 
@@ -79,11 +92,15 @@ def test_gradcheck_twice(act: Activation, dtype: torch.dtype) -> None:
         (Gaussian(10.0), 0.1, math.exp(-1.0)),
         (Gaussian.from_sigma(0.05), 0.05, math.exp(-0.5)),
         (Sinc(30.0), math.pi / 60.0, 2.0 / math.pi),
+        (Sinc.from_pi(3.0), 0.25, float(np.sinc(0.75))),
+        (Sinc.unnormalized(30.0), 0.25, math.sin(7.5) / 0.25),
+        (Sinc(30.0, 5.0), 0.0, 5.0),
         (RealGabor(20.0, 10.0), math.pi / 20.0, -math.exp(-((math.pi / 2.0) ** 2))),
         (Finer(30.0), -0.5, math.sin(-0.5 * 30.0 * 1.5)),
         (ReLU(), -2.0, 0.0),
         (ReLU(), 2.0, 2.0),
         (Tanh(), 0.5, math.tanh(0.5)),
+        (Sigmoid(), -0.5, 1.0 / (1.0 + math.exp(0.5))),
         (Identity(), -3.0, -3.0),
     ],
 )
@@ -225,6 +242,16 @@ def test_finer_holds_its_frequency_constant() -> None:
     omega = 5.0 * (u.abs() + 1.0)
     assert_close(activations.first(act, u), omega * torch.cos(omega * u), FLOAT64)
     assert_close(activations.second(act, u), -omega.square() * torch.sin(omega * u), FLOAT64)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_sigmoid_is_accurate_in_both_tails(dtype: torch.dtype) -> None:
+    u = torch.linspace(-80.0, 80.0, 321, dtype=dtype)
+    tail = (-u.double().abs()).exp()
+    exact = (torch.where(u < 0, tail, 1.0) / (1.0 + tail), tail / (1.0 + tail).square())
+    for function, wanted in zip((activations.value, activations.first), exact, strict=True):
+        off = (function(Sigmoid(), u).double() - wanted).abs() / wanted
+        assert float(off.max()) <= 8.0 * torch.finfo(dtype).eps
 
 
 def test_relu_has_no_slope_at_zero() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import struct
 
-from fastsnf.spec import Activation
+from fastsnf.spec import Activation, Sinc
 
 PRECISIONS = ("fp32", "tf32", "fast")
 
@@ -21,9 +21,12 @@ SAVED_WHOLE = ("sinc", "gabor-real", "finer")
 def parameters(act: Activation, suffix: str = "") -> dict[str, float]:
     """Return omega, turn, turn_low and scale, named with `suffix`; 0 where the activation has none.
 
+    The scale of a sinc is its amplitude.
+
     turn + turn_low = omega / (2 pi) in two floats: reduced phases are then as exact as their argument.
     """
-    omega, scale = getattr(act, "omega", 0.0), getattr(act, "scale", 0.0)
+    omega = getattr(act, "omega", 0.0)
+    scale = act.amplitude if isinstance(act, Sinc) else getattr(act, "scale", 0.0)
     turns = omega / (2.0 * math.pi)
     high = struct.unpack("f", struct.pack("f", turns))[0]
     values = {"omega": omega, "turn": high, "turn_low": turns - high, "scale": scale}

@@ -13,7 +13,7 @@ pytest.importorskip("triton")
 from fastsnf.engines.triton.kernels.activation import PHASE_STEPS
 from fastsnf.engines.triton.parameters import saved_format
 from fastsnf.reference import activations
-from fastsnf.spec import Activation, Finer, Gabor, Gaussian, Identity, ReLU, Sinc, Sine, Tanh
+from fastsnf.spec import Activation, Finer, Gabor, Gaussian, Identity, ReLU, Sigmoid, Sinc, Sine, Tanh
 from tests import cases
 from tests.engines.triton.device_functions import DEVICE, run_activation, run_gabor
 from tests.tolerances import FLOAT32, error, largest
@@ -21,7 +21,7 @@ from tests.tolerances import FLOAT32, error, largest
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")  # numpy, of infinities in the interpreter
 
 TIERS = ("exact", "accurate")
-EVERY = (*cases.REAL_ACTIVATIONS, Identity())
+EVERY = (*cases.REAL_ACTIVATIONS, Sinc(30.0, 7.0), Identity())
 COARSE = 4e-6 if DEVICE == "cuda" else 3e-7
 """What the tier "accurate" adds: the special-function unit's error, its argument's rounding."""
 
@@ -132,6 +132,17 @@ def test_relu_at_zero_and_tanh_far_out():
         _, value, slope = run_activation(Tanh(), torch.tensor([50.0, -50.0, 3e38, -3e38]), "float32", tier)
         assert value.tolist() == [1.0, -1.0, 1.0, -1.0]
         assert float(slope.abs().max()) < 1e-30
+
+
+@pytest.mark.parametrize("tier", TIERS)
+def test_sigmoid_is_accurate_in_both_tails(tier):
+    u = torch.linspace(-80.0, 80.0, 3001)
+    _, value, slope = run_activation(Sigmoid(), u, "float32", tier)
+    tail = (-u.double().abs()).exp()
+    exact_value, exact_slope = torch.where(u < 0, tail, 1.0) / (1.0 + tail), tail / (1.0 + tail).square()
+    allowed = 4e-6 if tier == "accurate" else 7e-7  # the unit's exponential errs with its argument
+    for found, exact in ((value, exact_value), (slope, exact_slope)):
+        assert float(((found.double() - exact) / exact).abs().max()) <= allowed
 
 
 def test_gaussian_far_out_is_zero():

@@ -1,8 +1,9 @@
 """Every activation as device functions: what is saved of a pre-activation, its value and its derivative.
 
 ACT is the name of the activation in `fastsnf.spec`, FORMAT that of the saved tensor. `omega`, `turn`,
-`turn_low` (omega / (2 pi) in two floats) and `scale` are run-time floats, 0 where an activation has none: see
-`fastsnf.engines.triton.parameters`. Formulas are those of `fastsnf.reference.activations`.
+`turn_low` (omega / (2 pi) in two floats) and `scale` are run-time floats, 0 where an activation has none, a
+sinc's scale is its amplitude: see `fastsnf.engines.triton.parameters`. Formulas are those of
+`fastsnf.reference.activations`.
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ def activate(s, omega, turn, turn_low, scale, ACT: tl.constexpr, TIER: tl.conste
         v = s * scale
         return exponential(-v * v, TIER)
     elif ACT == "sinc":
-        return sinc(s * omega, sin_turns(reduced_turns(s, turn, turn_low), TIER))
+        return scale * sinc(s * omega, sin_turns(reduced_turns(s, turn, turn_low), TIER))
     elif ACT == "gabor-real":
         v = s * scale
         return cos_turns(reduced_turns(s, turn, turn_low), TIER) * exponential(-v * v, TIER)
@@ -84,6 +85,9 @@ def activate(s, omega, turn, turn_low, scale, ACT: tl.constexpr, TIER: tl.conste
         return tl.where(s < 0.0, 0.0, s)
     elif ACT == "tanh":
         return hyperbolic_tangent(s, TIER)
+    elif ACT == "sigmoid":
+        e = exponential(-tl.abs(s), TIER)  # of -|u|: nothing overflows, and neither tail is a difference
+        return tl.where(s < 0.0, e, 1.0) / (1.0 + e)
     else:
         tl.static_assert(ACT == "identity", "unknown activation")
         return s
@@ -99,7 +103,7 @@ def derivative(s, omega, turn, turn_low, scale, ACT: tl.constexpr, TIER: tl.cons
         return -2.0 * scale * v * exponential(-v * v, TIER)
     elif ACT == "sinc":
         r = reduced_turns(s, turn, turn_low)
-        return omega * sinc_slope(s * omega, sin_turns(r, TIER), cos_turns(r, TIER))
+        return scale * omega * sinc_slope(s * omega, sin_turns(r, TIER), cos_turns(r, TIER))
     elif ACT == "gabor-real":
         v = s * scale
         r = reduced_turns(s, turn, turn_low)
@@ -114,6 +118,9 @@ def derivative(s, omega, turn, turn_low, scale, ACT: tl.constexpr, TIER: tl.cons
         # 1 - tanh^2 = 4 e / (1 + e)^2 with e = exp(-2 |u|): nothing cancels where tanh is near 1
         e = exponential(-2.0 * tl.abs(s), TIER)
         return 4.0 * e / ((1.0 + e) * (1.0 + e))
+    elif ACT == "sigmoid":
+        e = exponential(-tl.abs(s), TIER)
+        return e / ((1.0 + e) * (1.0 + e))
     else:
         tl.static_assert(ACT == "identity", "unknown activation")
         return tl.full(s.shape, 1.0, tl.float32)

@@ -48,7 +48,7 @@ def applied(u, act, ACT: tl.constexpr, TIER: tl.constexpr):
         return unreduced_sine(u * act[0])
     elif TIER == "accurate" and ACT == "sinc":
         v = u * act[0]
-        return sinc(v, unreduced_sine(v))
+        return act[3] * sinc(v, unreduced_sine(v))
     elif TIER == "accurate" and ACT == "gabor-real":
         # exp(-(scale u)^2) in base 2: a register less than in two steps, where there is none to spare.
         return unreduced_cosine(u * act[0]) * tl.exp2(u * u * (act[3] * act[3] * -1.4426950408889634))
