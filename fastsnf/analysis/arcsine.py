@@ -1,4 +1,4 @@
-"""Appendix A of the weight-scaling paper: how near ``sin(X)`` of a normal X comes to the arcsine distribution."""
+"""Appendix A of the weight-scaling paper: how near the sine of a normal X is to an arcsine distribution."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from fastsnf.analysis.panels import Line, Lines, Panel, draw_panels
 from fastsnf.errors import InputError
 
 BETA = 1.702 / 2.0
-"""Of the logistic approximation ``Phi(x) ~ (1 + tanh(beta x)) / 2`` (Bowling et al. 2009). The paper prints no
-value."""
+"""Of the logistic approximation ``Phi(x) ~ (1 + tanh(beta x)) / 2`` (Bowling et al. 2009). The paper prints
+none."""
 NODES = 4096
 """Nodes of the integral over y = sin z; the integrand is smooth but where the two CDFs cross."""
 

@@ -130,7 +130,8 @@ def field_spectrum(
     if len(shape) != features:
         raise InputError(f"expected a shape of {features} axes, as the field has; got {tuple(shape)}")
     channels = _channels(field, features)
-    values = predict(field, _Coordinates(shape, channels), outputs=outputs)  # type: ignore[arg-type]
+    nothing = torch.zeros(()).expand(math.prod(shape), channels)  # a signal is what `predict` takes
+    values = predict(field, Samples(shape, channels, nothing), outputs=outputs)  # type: ignore[arg-type]
     assert values is not None, "nothing stops the evaluation"
     return function_spectrum(values.reshape(*shape, channels), bands=bands)
 
@@ -163,10 +164,6 @@ def spectra_panels(spectra: Mapping[str, Spectrum]) -> list[Panel]:
             title = "spectrum by radial bands" if radial else "spectrum"
             panels.append(Lines(title, lines, unit, "|F| / N", log=True))
     return panels
-
-
-class _Coordinates(Samples):
-    """A grid without values, to evaluate a field on."""
 
 
 def _channels(field: nn.Module, features: int) -> int:

@@ -9,9 +9,9 @@ For width one the terms of l and -l agree, those of even l vanish, and f is
 ``2 W3 sum over odd l > 0 of J_l(W2) sin(l W1 x)``.
 
 Source: Lemmas 4.1, 4.2 and B.1 of Yeom et al. 2025, "Fast training of sinusoidal neural fields via scaling
-initialization", with three corrections: the sum of Eq. 7 and 32 is over positive odd l, as the factor 2 has the
-negative ones; Eq. 31 and 32 leave W3 out; Eq. 29 prints J_k where J_(i_k) of the entry W2_mk is meant. Eq. 7
-holds for width one.
+initialization", with three corrections: the sum of Eq. 7 and 32 is over positive odd l, as the factor 2 has
+the negative ones; Eq. 31 and 32 leave W3 out; Eq. 29 prints J_k where J_(i_k) of the entry W2_mk is meant.
+Eq. 7 holds for width one.
 """
 
 from __future__ import annotations
