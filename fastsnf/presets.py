@@ -326,5 +326,6 @@ def nyquist(in_features: int, shape: Sequence[int] | None = None) -> int:
         return 10
     if in_features > 3:
         return 4
-    side = min(shape) if len(shape) == in_features else math.prod(shape) ** (1.0 / in_features)
-    return max(1, min(32, math.floor(math.log2(max(side, 1.0) / 4.0 + 1e-12))))
+    # scattered points: the side of a grid of as many
+    side = min(shape) if len(shape) == in_features else int(math.prod(shape) ** (1.0 / in_features))
+    return max(1, min(32, (side // 4).bit_length() - 1))

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import math
-from dataclasses import fields
 from typing import Any
 
 import torch
 
 from fastsnf.encodings import Encoding
-from fastsnf.errors import InputError, unknown
+from fastsnf.errors import InputError
+from fastsnf.nn.arguments import activations_of
 from fastsnf.nn.encoder import Encoder
 from fastsnf.nn.init import BiasInit, default_initializer, initialize_, initializer_name
 from fastsnf.nn.init.draw import uniform
 from fastsnf.nn.layered import LayeredField
 from fastsnf.nn.linear import Device, check_sizes, linear_chain
-from fastsnf.spec import ACTIVATIONS, Activation, FieldSpec
+from fastsnf.spec import Activation, FieldSpec
 
 
 class SNF(LayeredField):
@@ -81,11 +81,10 @@ class SNF(LayeredField):
     ) -> None:
         sizes = {"in_features": in_features, "out_features": out_features, "hidden_features": hidden_features}
         check_sizes(**sizes, hidden_layers=hidden_layers)
-        hidden = _activation(activation, "hidden_omega", hidden_omega, scale)
-        first = _activation(
-            activation if first_activation is None else first_activation, "first_omega", first_omega, scale
+        hidden, first = activations_of(
+            activation, first_activation, first_omega=first_omega, hidden_omega=hidden_omega, scale=scale
         )
-        last = None if last_activation is None else _activation(last_activation, "omega", None, None)
+        last = None if last_activation is None else activations_of(last_activation)[0]
         spec = FieldSpec.mlp(hidden, hidden_layers, first=first, last=last)
         encoder = None
         if encoding is not None:
@@ -132,22 +131,3 @@ class SNF(LayeredField):
     def config(self) -> dict[str, Any]:
         """Return the constructor's arguments, JSON-able; `from_config` reads them back."""
         return {**self._config, "dtype": self._dtype_name()}
-
-
-def _activation(
-    given: Activation | str, omega_name: str, omega: float | None, scale: float | None
-) -> Activation:
-    """Return the activation that a name with its omega and scale, or a spec, stands for."""
-    values = {"omega": omega, "scale": scale}
-    if isinstance(given, str):
-        cls = ACTIVATIONS.get(given)
-        if cls is None:
-            raise unknown("the activation", given, ACTIVATIONS)
-        taken = {field.name: values.get(field.name) for field in fields(cls)}
-        return cls(**{name: value for name, value in taken.items() if value is not None})
-    if not isinstance(given, Activation):
-        raise InputError(f"expected the activation to be a name or a spec such as Sine(30.0); got {given!r}")
-    for name, value in ((omega_name, omega), ("scale", scale)):
-        if value is not None:
-            raise InputError(f"expected {name} inside the spec; got {given} and {name}={value}: drop one")
-    return given
