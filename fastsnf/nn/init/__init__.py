@@ -122,7 +122,6 @@ __all__ = [
     "random_normal_",
     "siren_",
     "solve_sigma_p",
-    "takes_weight_scaling",
     "vi3nr_",
     "weight_scaling_",
     "xavier_normal_",

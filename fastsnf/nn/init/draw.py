@@ -83,7 +83,7 @@ def by_variance(distribution: str, variance: float) -> Draw:
         InputError: for another distribution.
     """
     if distribution not in DISTRIBUTIONS:
-        raise unknown("the distribution", distribution, DISTRIBUTIONS)
+        raise unknown("distribution", distribution, DISTRIBUTIONS)
 
     def draw(tensor: Tensor, generator: torch.Generator | None) -> Tensor:
         part = variance / 2.0 if tensor.is_complex() else variance

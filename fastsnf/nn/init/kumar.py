@@ -27,8 +27,8 @@ def kumar_gain(activation: ActivationLike) -> float:
         The gain: weight variance x fan-in = gain^2. Sigmoid's is 12.8, which Kumar prints as 3.6^2 = 12.96.
 
     Raises:
-        InputError: where f is not differentiable at 0 or f'(0) = 0 (Gaussian, sinc): the first-order expansion
-            that the gain comes from says nothing there.
+        InputError: where f is not differentiable at 0 or f'(0) = 0 (Gaussian, sinc): the first-order
+            expansion that the gain comes from says nothing there.
 
     Source: Kumar, "On weight initialization in deep neural networks", 2017, Eq. 14.
     """
@@ -54,7 +54,8 @@ def kumar_normal_(
     """Draw from N(0, gain^2 / n) with Kumar's gain of each layer's own activation, for fan-in n.
 
     omega counts by f'(0): the weights of ``Sine(omega)`` have the deviation 1 / (omega sqrt(n)). The last
-    layer, which has no activation, takes the gain of the layer before. In complex layers the variance is E|w|^2.
+    layer, which has no activation, takes the gain of the layer before. In complex layers the variance is
+    E|w|^2.
 
     Args:
         field: of activations that are differentiable at 0 with a slope there; changed in place.

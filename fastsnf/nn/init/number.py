@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from numbers import Real
-from typing import SupportsFloat, cast
 
 from fastsnf.errors import InputError
 
@@ -15,6 +14,7 @@ def positive(name: str, value: object) -> float:
     Raises:
         InputError: unless it is a finite number above 0.
     """
-    if isinstance(value, bool) or not isinstance(value, Real) or not 0 < value < math.inf:
+    number = math.nan if isinstance(value, bool) or not isinstance(value, Real) else float(value)
+    if not 0 < number < math.inf:
         raise InputError(f"expected {name} to be a number above 0; got {value!r}")
-    return float(cast(SupportsFloat, value))
+    return number
