@@ -270,7 +270,7 @@ def resolve(
     width = given.get("hidden_features", HIDDEN_FEATURES)
     if "activation" in given and given["activation"] != merged.get("activation"):
         merged = {name: value for name, value in merged.items() if name not in OF_ACTIVATION}
-    elif isinstance(width, int):
+    elif isinstance(width, int) and width > 0 and width is not True:
         width = preset.features(width)
     encoding = given.pop("encoding", merged.get("encoding"))
     if encoding != merged.get("encoding"):

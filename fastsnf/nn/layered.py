@@ -150,5 +150,8 @@ class LayeredField(Field):
         first = self.spec.activations[0]
         hidden = self.spec.activations[layers - 2] if layers > 1 else first
         activations = str(first) if first == hidden else f"{first}, then {hidden}"
+        last = self.spec.activations[-1]
+        if layers > 1 and last not in (hidden, Identity()):
+            activations += f", at the end {last}"
         encoded = "" if self.encoding is None else f"{self.encoding.spec}, "
         return f"{encoded}{activations}; {layers} linear layers, width {self.hidden_features}"
