@@ -216,6 +216,10 @@ class NormalizedField(Field):
         """Return the constructor's arguments, JSON-able; `from_config` reads them back."""
         return {**self._config, "dtype": self._dtype_name()}
 
+    def linears(self) -> list[nn.Linear]:
+        """Return the linear layers, first to last."""
+        return [*(layer.linear for layer in self._layers()), cast(nn.Linear, self.net[-1])]
+
     def _layers(self) -> list[NormalizedLayer]:
         return [layer for layer in self.net if isinstance(layer, NormalizedLayer)]
 
@@ -223,8 +227,7 @@ class NormalizedField(Field):
     def _draw(self, generator: torch.Generator | None) -> None:
         """Write the initial weights and biases of the linear layers."""
         acts = [*(layer.activation for layer in self._layers()), self.activation]
-        linears = [*(layer.linear for layer in self._layers()), cast(nn.Linear, self.net[-1])]
-        for index, (linear, act) in enumerate(zip(linears, acts, strict=True)):
+        for index, (linear, act) in enumerate(zip(self.linears(), acts, strict=True)):
             fan_in = linear.in_features
             for parameter in linear.parameters():
                 draw_default(parameter, fan_in, generator)

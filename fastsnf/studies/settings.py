@@ -97,13 +97,14 @@ class Settings:
             option.check(entry.name, getattr(self, entry.name))
 
 
-def setting(default: Any, text: str, metavar: str = "N", **limits: Any) -> Any:
+def setting(default: Any, text: str, metavar: str = "N", *, many: bool = False, **limits: Any) -> Any:
     """Return the dataclass field of a setting; its kind is that of `default`, None being optional text.
 
     Args:
         default: the paper's value.
         text: for ``--help``.
         metavar: the word for its value.
+        many: whether it is a tuple where the default, None, does not show it.
         limits: of `Option`: ``least``, ``above``, ``choices``.
     """
     sample = default[0] if isinstance(default, tuple) else default
@@ -111,7 +112,7 @@ def setting(default: Any, text: str, metavar: str = "N", **limits: Any) -> Any:
         help=text,
         metavar=metavar,
         kind=str if sample is None else type(sample),
-        many=isinstance(default, tuple),
+        many=many or isinstance(default, tuple),
         optional=default is None,
         **limits,
     )

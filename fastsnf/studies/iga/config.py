@@ -12,6 +12,8 @@ from fastsnf.studies.settings import Settings, setting
 METHODS = ("I", "S", "S~", "S~e")
 """Plain gradients; adjusted by the NTK, by the empirical NTK, by that of one point a group."""
 MODELS = ("siren", "relu", "pe")
+RIVALS = ("fr", "bn")
+"""Fourier reparameterization, and batch normalisation."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,10 +103,17 @@ class PictureSettings(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class ImageSettings(PictureSettings):
-    """IGA, Table 1: Kodak images, plain training against IGA."""
+    """IGA, Table 1: Kodak images, plain training against IGA, and against its rivals."""
 
     group: int = setting(32, "Pixels along a side of a group.", "P", least=1)
     sample: str = setting("argmax_lagged", "Which point stands for its group.", "NAME", choices=SAMPLES)
+    rival: tuple[str, ...] | None = setting(
+        None,
+        "Rivals to train too: Fourier reparameterization, batch normalisation.",
+        "NAME,NAME",
+        many=True,
+        choices=RIVALS,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

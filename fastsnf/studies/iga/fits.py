@@ -9,8 +9,9 @@ from typing import Any
 
 import torch
 
+from fastsnf.encodings import Encoding, Positional
 from fastsnf.errors import InputError
-from fastsnf.nn import SNF, Field
+from fastsnf.nn import SNF, Field, FourierReparameterized, NormalizedField
 from fastsnf.ntk.config import IGA
 from fastsnf.signals import Image
 from fastsnf.spec import Activation, ReLU, Sine
@@ -30,10 +31,11 @@ class Model:
     """An architecture with the released code's settings.
 
     Attributes:
-        title: the paper's name. activation, init: of the layers.
+        title: the paper's name. activation, init, encoding: of the layers.
         lr, iga_lr: learning rates of plain training and of IGA. end: lambda_0 .. lambda_(end - 1) become
             lambda_end; so does the code, though Eq. 5 counts one fewer.
-        missing: why it cannot be built.
+        rivals: what decides a rival's field and training, as facts of its rows: ``lr``, and the height of the
+            bases (``factor``) of FR, or where the normalisation is (``order``) of BN.
     """
 
     title: str
@@ -42,12 +44,29 @@ class Model:
     lr: float
     iga_lr: float
     end: int
-    missing: str | None = None
+    rivals: Mapping[str, Mapping[str, Any]]
+    encoding: Encoding | None = None
 
 
 MODELS = {
-    "siren": Model("SIREN", Sine(30.0), "siren", lr=1e-3, iga_lr=1e-3, end=20),
-    "relu": Model("ReLU", ReLU(), "default", lr=1e-3, iga_lr=5e-3, end=25),
+    "siren": Model(
+        "SIREN",
+        Sine(30.0),
+        "siren",
+        lr=1e-3,
+        iga_lr=1e-3,
+        end=20,
+        rivals={"fr": {"lr": 1e-3, "factor": 0.004}, "bn": {"lr": 1e-3, "order": "before"}},
+    ),
+    "relu": Model(
+        "ReLU",
+        ReLU(),
+        "default",
+        lr=1e-3,
+        iga_lr=5e-3,
+        end=25,
+        rivals={"fr": {"lr": 5e-3, "factor": 0.001}, "bn": {"lr": 1e-3, "order": "after"}},
+    ),
     "pe": Model(
         "PE",
         ReLU(),
@@ -55,23 +74,29 @@ MODELS = {
         lr=1e-3,
         iga_lr=5e-3,
         end=20,
-        missing="not run: this version of fastsnf has no positional encoding yet",
+        rivals={"fr": {"lr": 1e-3, "factor": 0.05}, "bn": {"lr": 3e-3, "order": "before"}},
+        encoding=Positional(6),
     ),
 }
+"""The released code has no settings for SIREN with batch normalisation: its rate here is SIREN's."""
 
 
 def field_of(facts: Mapping[str, Any]) -> Field:
-    """Return the field of a row, in its initial state: the same for every training of a seed."""
-    model = MODELS[facts["model"]]
-    field = SNF(
-        2,
-        3,
-        facts["hidden_features"],
-        facts["hidden_layers"],
-        activation=model.activation,
-        init=model.init,
-        generator=torch.Generator().manual_seed(facts["seed"]),
-    )
+    """Return the field of a row, in its initial state: the same for plain training and IGA of a seed."""
+    model, rival = MODELS[facts["model"]], facts.get("rival")
+    sizes = (2, 3, facts["hidden_features"], facts["hidden_layers"])
+    shared: dict[str, Any] = {
+        "activation": model.activation,
+        "encoding": model.encoding,
+        "generator": torch.Generator().manual_seed(facts["seed"]),
+    }
+    if rival == "fr":
+        return FourierReparameterized(*sizes, factor=facts["factor"], **shared)
+    field: SNF | NormalizedField
+    if rival == "bn":
+        field = NormalizedField(*sizes, order=facts["order"], **shared)
+    else:
+        field = SNF(*sizes, init=model.init, **shared)
     return widen_head_(field, facts["seed"]) if model.activation == ReLU() else field
 
 
@@ -133,7 +158,8 @@ def fit_picture(
 
 def run_name(facts: Mapping[str, Any]) -> str:
     """Return the name of a row's run folder."""
-    kind = "plain" if facts["group"] is None else f"iga{facts['group']}-{facts['sample']}"
+    plain = facts.get("rival") or "plain"
+    kind = plain if facts["group"] is None else f"iga{facts['group']}-{facts['sample']}"
     return f"{facts['picture']}-{facts['model']}-{kind}-{facts['seed']}-{digest_of(facts)}"
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+from typing import TypeVar
 
 import torch
 from torch import nn
 
-from fastsnf.nn import LayeredField
+from fastsnf.nn import LayeredField, NormalizedField
+
+F = TypeVar("F", bound=LayeredField | NormalizedField)
 
 
-def widen_head_(field: LayeredField, seed: int) -> LayeredField:
+def widen_head_(field: F, seed: int) -> F:
     """Draw the weights of a field's last layer again from U(-sqrt(6 / F), sqrt(6 / F)); return the field.
 
     Args:

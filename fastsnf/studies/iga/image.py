@@ -1,4 +1,4 @@
-"""IGA, Table 1: Kodak pictures, plain gradients against adjusted ones."""
+"""IGA, Table 1: Kodak pictures, plain gradients against adjusted ones and the rivals of those."""
 
 from __future__ import annotations
 
@@ -35,8 +35,9 @@ class Images(PictureStudy[ImageSettings]):
     title: ClassVar[str] = "IGA, Table 1: Kodak pictures"
 
     def variants(self) -> list[Variant]:
-        """Return plain training and IGA."""
-        return [PLAIN, Variant(self.settings.group, self.settings.sample)]
+        """Return plain training, the rivals, and IGA: the order of Table 1."""
+        s = self.settings
+        return [PLAIN, *(Variant(rival=name) for name in s.rival or ()), Variant(s.group, s.sample)]
 
     def tables(self, outcomes: Sequence[Outcome]) -> list[Table]:
         """Return the means of Table 1, the gains, and the pictures one by one."""
@@ -47,7 +48,7 @@ class Images(PictureStudy[ImageSettings]):
         for model in self.settings.models:
             for variant in self.variants():
                 facts = {"model": model, **variant._asdict()}
-                training = "plain" if variant == PLAIN else "iga"
+                training = training_of(variant)
                 seconds = mean(values(outcomes, "seconds_step", **facts))
                 cells = [figure(mean(values(outcomes, key, **facts))) for key in ("psnr", "psnr_best")]
                 cells.append(figure(self._paper("psnr", model, training)))
@@ -55,7 +56,7 @@ class Images(PictureStudy[ImageSettings]):
                     cells.append(figure(mean(values(outcomes, key, **facts)), 4))
                     cells.append(figure(self._paper(key, model, training), 4))
                 cells.append(figure(None if seconds is None else 1e3 * seconds, 1))
-                rows.append((f"{MODELS[model].title}{'' if variant == PLAIN else '+IGA'}", *cells))
+                rows.append((f"{MODELS[model].title}{variant.title}", *cells))
         return Table(
             f"Means over {_count(len(self.pictures), 'picture')} and {_count(self.settings.seeds, 'seed')}",
             (
@@ -68,6 +69,7 @@ class Images(PictureStudy[ImageSettings]):
                 f"IGA: groups of {self.settings.group} x {self.settings.group} pixels, sample point "
                 f"{self.settings.sample} (the paper says argmax, its code argmax_shared_sum).",
                 "paper: means of Tables 6 to 8 over the same pictures.",
+                *self._rivals(),
                 *self.notes(outcomes),
                 *self.empty_columns(outcomes),
                 *reasons(outcomes),
@@ -75,31 +77,30 @@ class Images(PictureStudy[ImageSettings]):
         )
 
     def _gains(self, outcomes: Sequence[Outcome]) -> Table:
-        variant = self.variants()[1]
         rows = []
         for model in self.settings.models:
-            found = gains(outcomes, model, variant)
-            spread = statistics.stdev(found) if len(found) > 1 else None
-            ratio = time_ratio(outcomes, model, variant)
-            papers = [self._paper("psnr", model, training) for training in ("iga", "plain")]
-            paper = None if papers[0] is None or papers[1] is None else papers[0] - papers[1]
-            rows.append(
-                (
-                    MODELS[model].title,
-                    figure(mean(found), sign=True),
-                    figure(spread),
-                    figure(min(found, default=None), sign=True),
-                    figure(mean(gains(outcomes, model, variant, "psnr_best")), sign=True),
-                    figure(paper, sign=True),
-                    str(len(found)),
-                    figure(ratio),
-                    figure(PAPER_RATIO),
+            for variant in self.variants()[1:]:
+                found = gains(outcomes, model, variant)
+                spread = statistics.stdev(found) if len(found) > 1 else None
+                papers = [self._paper("psnr", model, name) for name in (training_of(variant), "plain")]
+                paper = None if papers[0] is None or papers[1] is None else papers[0] - papers[1]
+                rows.append(
+                    (
+                        f"{MODELS[model].title}{variant.title}",
+                        figure(mean(found), sign=True),
+                        figure(spread),
+                        figure(min(found, default=None), sign=True),
+                        figure(mean(gains(outcomes, model, variant, "psnr_best")), sign=True),
+                        figure(paper, sign=True),
+                        str(len(found)),
+                        figure(time_ratio(outcomes, model, variant)),
+                        figure(PAPER_RATIO if variant.rival is None else None),
+                    )
                 )
-            )
         return Table(
-            "Gain of IGA over plain training, dB",
+            "Gain over plain training, dB",
             (
-                "model",
+                "training",
                 "gain",
                 "spread",
                 "least",
@@ -119,6 +120,7 @@ class Images(PictureStudy[ImageSettings]):
 
     def _one_by_one(self, outcomes: Sequence[Outcome]) -> Table:
         rows = []
+        names = [variant.title.removeprefix("+") or "plain" for variant in self.variants()]
         for picture in self.pictures:
             for model in self.settings.models:
                 cells = []
@@ -127,14 +129,30 @@ class Images(PictureStudy[ImageSettings]):
                     cells.append(figure(mean(found)) if found else self._why(outcomes, picture.name, model))
                 papers = [
                     None if self.settings.size else paper_figure("psnr", model, training, picture.name)
-                    for training in ("plain", "iga")
+                    for training in map(training_of, self.variants())
                 ]
                 rows.append((f"{picture.name} {MODELS[model].title}", *cells, *map(figure, papers)))
         return Table(
             "PSNR, picture by picture, dB (Table 6)",
-            ("picture", "plain", "IGA", "paper plain", "paper IGA"),
+            ("picture", *names, *(f"paper {name}" for name in names)),
             rows,
         )
+
+    def _rivals(self) -> list[str]:
+        """Return what a reader must know about the rivals."""
+        notes = []
+        if "fr" in (self.settings.rival or ()):
+            heights = ", ".join(f"{MODELS[m].title} {MODELS[m].rivals['fr']['factor']:g}" for m in MODELS)
+            notes.append(
+                f"+FR: 128 low and 128 high frequencies, 32 phases, bases of height {heights} (the paper "
+                "tuned SIREN's for each picture)."
+            )
+        if "bn" in (self.settings.rival or ()):
+            notes.append(
+                "+BN: before the activation, in ReLU after it, as the released code; it has no settings for "
+                "SIREN, whose rate is that of plain training."
+            )
+        return notes
 
     def _why(self, outcomes: Sequence[Outcome], picture: str, model: str) -> str:
         """Return a word for rows without a result; the notes say more."""
@@ -155,26 +173,35 @@ class Images(PictureStudy[ImageSettings]):
 
     def draw(self, outcomes: Sequence[Outcome], folder: Path) -> list[Path]:
         """Draw the PSNR over the steps for each architecture, and the gains."""
-        variant = self.variants()[1]
         panels: list[Panel] = []
         for model in self.settings.models:
             lines = []
             for outcome in finished(outcomes, model=model, seed=0):
                 facts, result = outcome.row.facts, outcome.result
                 assert result is not None
-                name = f"{facts['picture']} {'plain' if facts['group'] is None else 'IGA'}"
+                kind = Variant(facts["group"], facts["sample"], facts.get("rival"))
+                name = f"{facts['picture']} {kind.title.removeprefix('+') or 'plain'}"
                 points = [
                     (s, p) for s, p in zip(result["steps"], result["psnrs"], strict=True) if p is not None
                 ]
                 lines.append(Line(name, [s for s, _ in points], [p for _, p in points]))
             if lines:
                 panels.append(Lines(MODELS[model].title, lines, "step", "PSNR (dB)"))
-        names = [model for model in self.settings.models if gains(outcomes, model, variant)]
-        if names:
-            found = [mean(gains(outcomes, model, variant)) or 0.0 for model in names]
-            panels.append(Bars("gain of IGA", [MODELS[m].title for m in names], found, "dB"))
+        bars = {
+            f"{MODELS[model].title}{variant.title}": mean(gains(outcomes, model, variant))
+            for model in self.settings.models
+            for variant in self.variants()[1:]
+        }
+        found = {name: gain for name, gain in bars.items() if gain is not None}
+        if found:
+            panels.append(Bars("gain over plain", list(found), list(found.values()), "dB"))
         draw_panels([panels], folder / PICTURE, title=self.title)
         return [folder / PICTURE]
+
+
+def training_of(variant: Variant) -> str:
+    """Return the key of a variant in the paper's tables, `fastsnf.studies.iga.kodak.PAPER`."""
+    return variant.rival or ("plain" if variant == PLAIN else "iga")
 
 
 def _count(number: int, what: str) -> str:

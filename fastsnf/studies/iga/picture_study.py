@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from fastsnf.studies.iga.config import PictureSettings
-from fastsnf.studies.iga.fits import MODELS, fit_picture, schedule_of
+from fastsnf.studies.iga.fits import MODELS, Model, fit_picture, schedule_of
 from fastsnf.studies.perceptual import why_no_lpips
 from fastsnf.studies.pictures import NO_DATA, Picture, pictures
 from fastsnf.studies.study import Outcome, Row, Study, finished
@@ -18,10 +18,30 @@ P = TypeVar("P", bound=PictureSettings)
 
 
 class Variant(NamedTuple):
-    """A way to train: the side of a group in pixels and its sample point, None for plain gradients."""
+    """A way to train: the side of a group in pixels and its sample point, None for plain gradients.
+
+    `rival` names what takes the place of adjusted gradients: a field of another kind, with plain ones.
+    """
 
     group: int | None = None
     sample: str | None = None
+    rival: str | None = None
+
+    @property
+    def title(self) -> str:
+        """What the paper adds to the name of an architecture."""
+        if self == PLAIN:
+            return ""
+        return "+IGA" if self.rival is None else f"+{self.rival.upper()}"
+
+    def facts(self, model: Model, same_lr: bool) -> dict[str, Any]:
+        """Return the facts of its rows that belong to an architecture: its learning rate among them."""
+        facts: dict[str, Any] = {"group": self.group, "sample": self.sample}
+        if self.rival is not None:
+            facts |= {"rival": self.rival, **model.rivals[self.rival]}
+        else:
+            facts["lr"] = model.lr if self.group is None or same_lr else model.iga_lr
+        return facts
 
 
 PLAIN = Variant()
@@ -55,21 +75,24 @@ class PictureStudy(Study[P]):
                 model = MODELS[name]
                 for variant in self.variants():
                     for seed in range(s.seeds):
-                        plain = variant == PLAIN
+                        group = variant.group
                         facts = {
                             "picture": picture.name,
                             "digest": picture.digest,
                             "model": name,
-                            **variant._asdict(),
-                            "end": None if variant.group is None else _end(picture, variant.group, model.end),
-                            "refresh": None if plain else s.refresh,
-                            "lr": model.lr if plain or s.same_lr else model.iga_lr,
+                            **variant.facts(model, s.same_lr),
+                            "end": None if group is None else _end(picture, group, model.end),
+                            "refresh": None if group is None else s.refresh,
                             "seed": seed,
                             **shared,
                         }
-                        missing = model.missing or (NO_DATA if picture.path is None else None)
+                        missing = NO_DATA if picture.path is None else None
                         rows.append(Row(facts, label_of(picture.name, name, variant, seed), missing))
         return rows
+
+    def kinds(self) -> list[Variant]:
+        """Return the first variant of each kind: they differ in more than groups and sample points."""
+        return list({variant.title: variant for variant in reversed(self.variants())}.values())[::-1]
 
     def train(self, row: Row) -> dict[str, Any]:
         """Fit the picture of a row."""
@@ -85,8 +108,9 @@ class PictureStudy(Study[P]):
             "and the best of them).",
             "Learning rates: "
             + ", ".join(
-                f"{MODELS[m].title} {MODELS[m].lr:g}, IGA {MODELS[m].lr if s.same_lr else MODELS[m].iga_lr:g}"
+                f"{MODELS[m].title}{variant.title} {variant.facts(MODELS[m], s.same_lr)['lr']:g}"
                 for m in s.models
+                for variant in self.kinds()
             )
             + ".",
         ]
@@ -123,11 +147,10 @@ def _end(picture: Picture, group: int, end: int) -> int:
 
 def label_of(picture: str, model: str, variant: Variant, seed: int) -> str:
     """Return a row's name for people."""
-    if variant == PLAIN:
-        return f"{picture} {MODELS[model].title} plain, seed {seed}"
-    return (
-        f"{picture} {MODELS[model].title}+IGA {variant.group}x{variant.group} {variant.sample}, seed {seed}"
-    )
+    name = f"{picture} {MODELS[model].title}{variant.title}"
+    if variant.group is None:
+        return f"{name}{' plain' if variant == PLAIN else ''}, seed {seed}"
+    return f"{name} {variant.group}x{variant.group} {variant.sample}, seed {seed}"
 
 
 def values(outcomes: Sequence[Outcome], key: str, **facts: Any) -> list[float]:
