@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fastsnf.analysis.config import DEFAULT_PARTS, HESSIAN_POINTS, HESSIAN_STEPS, NTK_STEPS, PARTS, POINTS
 from fastsnf.analysis.course import errors_at
 from fastsnf.analysis.frequencies import Spectrum, field_spectrum, signal_spectrum, spectra_panels
 from fastsnf.analysis.hessian import HessianSpectrum, hessian_spectrum
@@ -26,11 +27,6 @@ from fastsnf.signals.grid import Grid
 from fastsnf.signals.signal import Signal
 from fastsnf.train.losses import LOGITS, VALUES
 
-PARTS = ("ntk", "spectrum", "hessian", "layers", "ntk-all")
-"""What there is to say, in the order of the report."""
-DEFAULT_PARTS = PARTS[:-1]
-"""Without products over all points, of which each takes seconds for a large picture."""
-
 Result = NtkSpectrum | dict[str, Spectrum] | HessianSpectrum | LayerStatistics | LeadingSpectrum
 
 
@@ -39,8 +35,8 @@ class Analysis:
     """What was found, part by part.
 
     Attributes:
-        found: by the names of `PARTS`; the spectrum is a dict with ``field`` and, where there is one,
-            ``signal``.
+        found: by the names of `fastsnf.analysis.config.PARTS`; the spectrum is a dict with ``field`` and,
+            where there is one, ``signal``.
         missing: why a part that was asked for is not there, by its name.
     """
 
@@ -118,10 +114,10 @@ def analyze(
     signal: Signal | None = None,
     *,
     only: Sequence[str] | None = None,
-    points: int = 1024,
-    hessian_points: int = 2048,
-    hessian_steps: int = 30,
-    ntk_steps: int = 30,
+    points: int = POINTS,
+    hessian_points: int = HESSIAN_POINTS,
+    hessian_steps: int = HESSIAN_STEPS,
+    ntk_steps: int = NTK_STEPS,
     outputs: str = VALUES,
     seed: int = 0,
     told: Callable[[str], None] = lambda part: None,

@@ -23,6 +23,7 @@ COMMANDS = {
     "render": "decode a fitted field at any resolution",
     "info": "version, devices and engines, and why an engine cannot run here",
     "bench": "measure this machine, side by side with eager PyTorch",
+    "analyze": "NTK, Hessian and frequency spectra of a field: tables and pictures",
     "reproduce": "run a paper's table or figure again, beside the paper's numbers",
 }
 """Every command with its one line of help; ``fastsnf.cli.<command>.main`` runs it."""
