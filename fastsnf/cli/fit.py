@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,7 +55,7 @@ def run(options: FitOptions, folder: Path) -> None:
     config = fit_setup.make_config(options)
     search = run_folder.search_of(folder) if options.resume else None
     if options.alpha == AUTO:
-        options, search = fit_field.search_alpha(options, signal)
+        options, search = fit_field.search_alpha(options, signal, _teller(options, console))
     field = _field(options, folder, signal)
     progress = Progress(console)
     watchers: list[Callback] = [Header(console, Path(str(options.input)).name, search or ())]
@@ -78,6 +78,11 @@ def run(options: FitOptions, folder: Path) -> None:
     if options.json:
         extra = {} if similarity is None else {"ssim": similarity}
         print(json.dumps({**result.summary(), **extra}, allow_nan=False))
+
+
+def _teller(options: FitOptions, console: Console) -> Callable[[str], None]:
+    """Return what tells of the candidates of a search, silent with ``--no-progress``."""
+    return lambda line: None if options.no_progress else console.print(f"{'search':<8}{line}", soft_wrap=True)
 
 
 def report(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from fastsnf.cli.fit_options import AUTO, FitOptions
@@ -67,8 +67,12 @@ def preset_of(options: FitOptions) -> Preset:
     return PRESETS[options.field or "snf"]
 
 
-def search_alpha(options: FitOptions, signal: Signal) -> tuple[FitOptions, list[str]]:
+def search_alpha(
+    options: FitOptions, signal: Signal, say: Callable[[str], None]
+) -> tuple[FitOptions, list[str]]:
     """Return the options with the number that ``--alpha auto`` stands for, and the lines that say how.
+
+    `say` is told of each candidate.
 
     Raises:
         InputError: for a field that does not take weight scaling.
@@ -80,7 +84,15 @@ def search_alpha(options: FitOptions, signal: Signal) -> tuple[FitOptions, list[
     def make(overrides: Mapping[str, Any], seed: int) -> Field:
         return make_field(dataclasses.replace(options, **overrides, seed=seed), signal)
 
-    found = auto_alpha(signal, make, make_config(options), kind=signal.kind)
+    found = auto_alpha(
+        signal,
+        make,
+        make_config(options),
+        watch=lambda trial: say(
+            f"alpha {trial.value:.3g}: PSNR {trial.psnr:.2f} dB, held-out {trial.psnr_test:.2f} dB "
+            f"after {trial.made:,.0f} steps"
+        ),
+    )
     return dataclasses.replace(options, alpha=found.alpha), found.lines()
 
 

@@ -42,7 +42,7 @@ class Header(Callback):
 
     def on_start(self, state: FitState) -> None:
         """Print the header."""
-        for label, line in [*header(state, self._name), *(("alpha", line) for line in self._search)]:
+        for label, line in [*header(state, self._name), *(("search", line) for line in self._search)]:
             self._console.print(f"{label:<8}{line}", soft_wrap=True)
 
 
