@@ -13,7 +13,6 @@ import torch
 
 from fastsnf.errors import unknown
 from fastsnf.nn.init.bias import BIAS_SCHEMES, BiasInit
-from fastsnf.nn.init.condition import condition, solve_sigma_p
 from fastsnf.nn.init.default import default_
 from fastsnf.nn.init.fan import (
     kaiming_normal_,
@@ -24,10 +23,12 @@ from fastsnf.nn.init.fan import (
     xavier_uniform_,
 )
 from fastsnf.nn.init.kumar import kumar_gain, kumar_normal_
-from fastsnf.nn.init.moments import Moments, gain, moments
+from fastsnf.nn.init.moment import Moments, gain, moments
 from fastsnf.nn.init.nfsl import nfsl_normal_, nfsl_sine_, nfsl_uniform_
 from fastsnf.nn.init.pytorch import pytorch_gain
 from fastsnf.nn.init.random_normal import random_normal_
+from fastsnf.nn.init.sampled import ActivationLike
+from fastsnf.nn.init.sigma_p import condition, solve_sigma_p
 from fastsnf.nn.init.vi3nr import vi3nr_
 from fastsnf.nn.init.weight_scaling import (
     frequency_tuning_,
@@ -97,6 +98,7 @@ def initialize_(
 
 
 __all__ = [
+    "ActivationLike",
     "BIAS_SCHEMES",
     "BiasInit",
     "INITIALIZERS",

@@ -10,7 +10,7 @@ import torch
 
 from fastsnf.errors import InputError
 from fastsnf.nn.init.closed_form import closed_form
-from fastsnf.nn.init.moments import moments, passed_on, quadrature_rows, usable
+from fastsnf.nn.init.moment import moments, passed_on, quadrature_rows, usable
 from fastsnf.nn.init.number import positive
 from fastsnf.nn.init.published import published_sigma_p
 from fastsnf.nn.init.quadrature import ROUGH, Effort

@@ -20,8 +20,8 @@ METHODS = ("auto", "closed-form", "quadrature", "monte-carlo")
 """How moments are found. ``"auto"`` takes the closed form where there is one, else quadrature: exact, some
 milliseconds. ``"monte-carlo"`` is the paper's, with an error of 1 / sqrt(samples): for comparison."""
 
-_LEAST = 1e-60
-"""A second moment below this would need weights beyond float32."""
+_LEAST, _MOST = 1e-60, 1e60
+"""A second moment outside would need weights that float32 has not, however sigma_p is chosen."""
 
 _USABLE = 1e-3
 """The largest relative error of a moment that weights are drawn by."""
@@ -130,7 +130,7 @@ def usable(value: float, error: float, what: str, activation: ActivationLike, me
         InputError: for one that is zero, infinite, NaN, or of an error beyond 0.1 % by quadrature.
     """
     name = describe(activation)
-    if math.isnan(value) or math.isinf(value) or value < _LEAST:
+    if not _LEAST < value < _MOST:
         kind = "undefined (NaN)" if math.isnan(value) else "infinite" if value > 1.0 else "zero"
         raise InputError(
             f"expected an activation with a positive finite {what} for VI3NR; that of {name} is {kind}, and "
