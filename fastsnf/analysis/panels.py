@@ -76,6 +76,40 @@ class Heat:
 
 
 @dataclass(frozen=True)
+class Plane:
+    """A panel of values over two axes as colours: `values[j][i]` is at (`x[i]`, `y[j]`), and `lines` on it.
+
+    The axes are numbers that ascend; colours span the values from `low` to `high`, None for their own range.
+    """
+
+    title: str
+    x: Sequence[float]
+    y: Sequence[float]
+    values: Sequence[Sequence[float]]
+    x_label: str
+    y_label: str
+    lines: Sequence[Line] = ()
+    low: float | None = None
+    high: float | None = None
+
+    def draw(self, axes: Axes) -> None:
+        """Draw the panel, a colour bar beside it."""
+        mesh = axes.pcolormesh(
+            self.x, self.y, self.values, shading="nearest", cmap="viridis", vmin=self.low, vmax=self.high
+        )
+        axes.figure.colorbar(mesh, ax=axes).ax.tick_params(labelsize=6)
+        limits = axes.get_xlim(), axes.get_ylim()
+        for line in self.lines:
+            axes.plot(line.x, line.y, label=line.name, linewidth=1.0, color="red", linestyle="--")
+        axes.set_xlim(*limits[0])
+        axes.set_ylim(*limits[1])
+        axes.set_xlabel(self.x_label)
+        axes.set_ylabel(self.y_label)
+        if self.lines:
+            axes.legend(fontsize=6)
+
+
+@dataclass(frozen=True)
 class Bars:
     """A panel of bars: one for each name."""
 
@@ -95,7 +129,7 @@ class Bars:
             axes.set_ylim(max(0.0, min(self.values) - gap), max(self.values) + 0.2 * gap)
 
 
-Panel = Lines | Heat | Bars
+Panel = Lines | Heat | Plane | Bars
 
 
 def draw_panels(grid: Sequence[Sequence[Panel]], path: Path | str, *, title: str = "") -> None:

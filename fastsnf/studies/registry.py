@@ -22,6 +22,18 @@ def _iga(line: str, settings: str, study: str) -> Entry:
     return Entry(line, f"fastsnf.studies.iga.config:{settings}", f"fastsnf.studies.iga.{study}")
 
 
+def _nfsl(line: str, settings: str, study: str) -> Entry:
+    return Entry(line, f"fastsnf.studies.nfsl.config:{settings}", f"fastsnf.studies.nfsl.{study}")
+
+
+def _vi3nr(line: str, settings: str, study: str) -> Entry:
+    return Entry(line, f"fastsnf.studies.vi3nr.config:{settings}", f"fastsnf.studies.vi3nr.{study}")
+
+
+def _ws(line: str, settings: str, study: str) -> Entry:
+    return Entry(line, f"fastsnf.studies.ws.config:{settings}", f"fastsnf.studies.ws.{study}")
+
+
 STUDIES: dict[str, Entry] = {
     "iga-toy": _iga(
         "IGA, Experiment 1 (Fig. 1): NTK, empirical NTK and groups of 8 approach each other with width",
@@ -47,6 +59,56 @@ STUDIES: dict[str, Entry] = {
         "IGA, Table 4: which point stands for its group (needs --data)",
         "SamplingSettings",
         "ablations:SamplePoints",
+    ),
+    "nfsl-images": _nfsl(
+        "NFSL, Fig. 1: Gaussian networks from each initializer (needs --data)",
+        "ImagesSettings",
+        "images:Images",
+    ),
+    "nfsl-scaling": _nfsl(
+        "NFSL, Fig. 3, 4: parameters needed against samples (all but the curve need --data)",
+        "ScalingSettings",
+        "scaling:Scaling",
+    ),
+    "vi3nr-tables": _vi3nr(
+        "VI3NR, Tables 1 to 4: weights by initializer, sigma_p, and errors of the 100-layer, 1,000-wide net",
+        "TablesSettings",
+        "tables:Tables",
+    ),
+    "vi3nr-heatmap": _vi3nr(
+        "VI3NR, Fig. 2a: how well Eq. 13 holds over the activation's parameter and sigma_p",
+        "HeatmapSettings",
+        "heatmap:Heatmap",
+    ),
+    "vi3nr-images": _vi3nr(
+        "VI3NR, Tables 5 and 8, Fig. 2b, 3, 5: images by initializer, sigma_p and depth (needs --data)",
+        "ImagesSettings",
+        "images:Images",
+    ),
+    "ws-init": _ws(
+        "Weight scaling, Prop. 3.1 and Fig. 4, 5, 9, 11: initialized fields before any step",
+        "InitSettings",
+        "initial:Initial",
+    ),
+    "ws-tradeoff": _ws(
+        "Weight scaling, Fig. 2: speed and test PSNR against alpha and against the first omega",
+        "TradeoffSettings",
+        "tradeoff:Tradeoff",
+    ),
+    "ws-decouple": _ws(
+        "Weight scaling, Fig. 3: scaled weights without scaled rates, and the reverse",
+        "DecoupleSettings",
+        "decouple:Decouple",
+    ),
+    "ws-optimal": _ws(
+        "Weight scaling, Fig. 6 and 7: the best alpha against resolution, width, depth, and over pictures",
+        "OptimalSettings",
+        "optimal:Optimal",
+    ),
+    "ws-ntk": _ws(
+        "Weight scaling, Fig. 5 and 10: eNTK and Hessian condition numbers along training",
+        "NtkSettings",
+        "conditioning:Conditioning",
     ),
 }
 """Every study by the name that ``fastsnf reproduce`` takes."""
