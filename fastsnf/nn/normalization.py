@@ -54,7 +54,7 @@ class Normalization(nn.Module):
         if self.training and len(points) < 2:
             raise InputError(
                 "expected 2 points or more to normalise by in training mode; "
-                f"got {len(points)}: call eval() to take the stored statistics"
+                f"got {len(points)}: call eval() to take the stored statistics, or choose another batch size"
             )
         return self.normalised(points).reshape(x.shape)
 

@@ -17,7 +17,7 @@ from fastsnf.signals.signal import Signal
 from fastsnf.train.adjusted import AdjustedUpdates
 from fastsnf.train.config import PUBLISHED, FitConfig
 from fastsnf.train.cuda_graphs import CudaGraphs
-from fastsnf.train.evaluate import CHUNK_POINTS, Evaluation, evaluate, predict
+from fastsnf.train.evaluate import Evaluation, evaluate, predict
 from fastsnf.train.group_sampler import GroupSampler
 from fastsnf.train.grouping import Grouping, make_grouping
 from fastsnf.train.identity import identity_of
@@ -32,6 +32,9 @@ from fastsnf.train.state import FitState
 from fastsnf.train.step import Step, trainable
 from fastsnf.train.stopping import StopRule
 from fastsnf.train.updates import RecordedUpdates, Updates, may_record
+
+SETTLED_AT_ONCE = 1 << 16
+"""Points at once whose statistics are gathered, in float64."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +72,8 @@ class Plan:
         """Bring what the field's evaluation mode reads beside its parameters up to date."""
 
         def coordinates() -> Iterator[Tensor]:
-            for start in range(0, self.points.count, CHUNK_POINTS):
-                end = min(start + CHUNK_POINTS, self.points.count)
+            for start in range(0, self.points.count, SETTLED_AT_ONCE):
+                end = min(start + SETTLED_AT_ONCE, self.points.count)
                 yield self.points.batch(slice(start, end))[0]
 
         self.field.settle(coordinates)
