@@ -1,0 +1,75 @@
+"""What the paper says of a figure, beside what came out: rows of a table with a tolerance and a verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from fastsnf.studies.table import EMPTY, Table
+
+COLUMNS = ("claim", "paper", "here", "tolerance", "holds", "why not")
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A statement of the paper and what became of it.
+
+    Attributes:
+        text: what is claimed, and where.
+        paper: the paper's value, or its direction in words.
+        here: ours.
+        tolerance: within which it holds.
+        holds: whether it does; None where the rows that it needs are missing.
+        why: the reason, where it does not.
+    """
+
+    text: str
+    paper: str
+    here: str
+    tolerance: str
+    holds: bool | None
+    why: str = ""
+
+    def cells(self) -> tuple[str, ...]:
+        """Return the row of the table."""
+        verdict = "no rows" if self.holds is None else "yes" if self.holds else "no"
+        why = self.why if self.holds is False and self.why else EMPTY
+        return (self.text, self.paper, self.here, self.tolerance, verdict, why)
+
+
+def claims_table(
+    claims: Sequence[Claim], notes: Sequence[str] = (), title: str = "The paper's claims"
+) -> Table:
+    """Return claims as a table."""
+    return Table(title, COLUMNS, [claim.cells() for claim in claims], tuple(notes))
+
+
+def rises(values: Sequence[float], slack: float = 0.0) -> bool | None:
+    """Return whether every value is above the one before it, less `slack`; None for fewer than two.
+
+    >>> rises([1.0, 2.0, 3.0]), rises([1.0, 0.9, 3.0]), rises([1.0, 0.9, 3.0], slack=0.5), rises([1.0])
+    (True, False, True, None)
+    """
+    if len(values) < 2:
+        return None
+    return all(after > before - slack for before, after in pairwise(values))
+
+
+def steps_between(first: float, last: float, ladder: Sequence[float]) -> int:
+    """Return how many candidates `last` is above `first` on a ladder of candidates that has both.
+
+    >>> steps_between(2.0, 1.5, [1.0, 1.5, 1.75, 2.0])
+    -2
+    """
+    order = sorted(ladder)
+    return order.index(last) - order.index(first)
+
+
+def chain(values: Sequence[float], digits: int = 3) -> str:
+    """Return values with arrows between them, significant digits kept.
+
+    >>> chain([0.5, 1234.5, 2.0])
+    '0.5 -> 1.23e+03 -> 2'
+    """
+    return " -> ".join(f"{value:.{digits}g}" for value in values) or EMPTY

@@ -1,0 +1,293 @@
+"""The tables of `ws-init`: figures of initialized fields beside what the paper says of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations
+from statistics import fmean
+from typing import Any
+
+from fastsnf.studies.study import Outcome, finished, reasons
+from fastsnf.studies.table import EMPTY, Table, figure, small
+from fastsnf.studies.ws.claims import Claim, chain, claims_table, rises
+from fastsnf.studies.ws.config import InitSettings
+from fastsnf.studies.ws.fits import FREQUENCY, WEIGHTS, methods, name_of
+from fastsnf.studies.ws.measures import THRESHOLDS, bias_bound, expected_second
+
+ARCSINE = 0.5
+"""E h^2 of the arcsine distribution on (-1, 1)."""
+TOLERANCE = 0.1
+"""Of E h^2, as a share: what "approximately" may mean in Prop. 3.1; the paper prints none."""
+KS_SLACK = 0.01
+"""Between two KS distances, for the spread of a few seeds."""
+FLAT = 0.5
+"""dB by which a flat spectrum may seem to decay more than another one."""
+ALIKE = 0.9
+"""Least correlation of two pictures' log spectra that counts as "similar"."""
+
+
+def means(outcomes: Sequence[Outcome], key: str, **facts: Any) -> Any:
+    """Return the mean of a figure over the seeds, entry by entry where it is a list; None without rows."""
+    found = [o.result[key] for o in finished(outcomes, **facts) if o.result is not None]
+    if not found or any(value is None for value in found):
+        return None
+    if isinstance(found[0], list):
+        return [fmean(values) for values in zip(*found, strict=True)]
+    return fmean(found)
+
+
+def activations_table(outcomes: Sequence[Outcome], s: InitSettings) -> Table:
+    """Return Prop. 3.1: E h^2 and KS distances, layer by layer from the second on."""
+    rows = []
+    for bias in ("zero", "default"):
+        one = _worst(outcomes, bias, 1.0)
+        for alpha in s.alphas:
+            facts = {"kind": "activations", "bias": bias, "factor": alpha}
+            second = means(outcomes, "second", **facts)
+            if second is None:
+                rows.append((f"alpha {alpha:g}, biases {bias}", *(EMPTY,) * 9))
+                continue
+            deviation, normal = means(outcomes, "deviation", **facts), means(outcomes, "normal", **facts)
+            wide = expected_second(
+                second[0], len(second), alpha, bias_bound(s.omega, s.hidden_features, bias)
+            )
+            worst = _worst(outcomes, bias, alpha)
+            inside = max(abs(value - ARCSINE) for value in second[1:]) <= TOLERANCE * ARCSINE
+            rows.append(
+                (
+                    f"alpha {alpha:g}, biases {bias}",
+                    _span(second[1:]),
+                    _span(wide[1:]),
+                    f"{ARCSINE:.3f} +- {TOLERANCE:.0%}" if alpha >= 1.0 else EMPTY,
+                    ("yes" if inside else "no") if alpha >= 1.0 else EMPTY,
+                    _span(deviation[1:]),
+                    figure(max(normal[1:]), 3),
+                    figure(worst, 3),
+                    EMPTY if one is None or worst is None else "yes" if worst <= one + KS_SLACK else "no",
+                    EMPTY if inside or alpha < 1.0 else
+                    f"sin of N(0, 1) has 0.432, not 0.5, and {wide[-1]:.3f} after all layers",
+                )
+            )  # fmt: skip
+    return Table(
+        "Prop. 3.1: are activations arcsine(-1, 1) from the second layer on?",
+        ("initialization", "E h^2", "infinite width", "paper", "within", "std of omega u",
+         "KS of u to normal", "KS of h to arcsine", "as near as alpha 1", "why not"),
+        rows,
+        (
+            f"{s.hidden_layers + 2} linear layers of width {s.hidden_features}, means of {s.seeds} seeds, "
+            "least - most over the layers; KS: the worst layer's.",
+            "The proposition has no biases; the paper's code has PyTorch's, uniform in +-"
+            f"{bias_bound(s.omega, s.hidden_features, 'default'):.2f} after omega.",
+            "infinite width: from the first layer's E h^2 on, with normal pre-activations.",
+        ),
+    )  # fmt: skip
+
+
+def curve_table(outcomes: Sequence[Outcome]) -> Table:
+    """Return the curve of Eq. 27 at some alphas."""
+    rows = []
+    for outcome in finished(outcomes, kind="curve"):
+        result = outcome.result
+        assert result is not None
+        for alpha, published, exact in zip(
+            result["alphas"], result["published"], result["exact"], strict=True
+        ):
+            if alpha in (0.3, 0.5, 1.0, 1.5, 2.0, 2.4, 3.0, 4.0, 5.0, 6.0):
+                rows.append((f"{alpha:g}", figure(published, 4), small(exact)))
+    return Table(
+        "Fig. 9: integral of |CDF of sin N(0, alpha^2) - CDF of arcsine| (Eq. 27)",
+        ("alpha", "the paper's approximation", "exact"),
+        rows,
+        (
+            "The approximation is logistic and linear in arcsin y (Eq. 24), with beta = 0.851: the paper "
+            "prints none.",
+        ),
+    )
+
+
+def spectra_table(outcomes: Sequence[Outcome], s: InitSettings, kind: str) -> Table:
+    """Return Fig. 4 (``line``) or Fig. 11 (``plane``): where the energy of initial functions lies."""
+    rows = []
+    for alpha in s.alphas:
+        facts = {"kind": kind, "factor": alpha}
+        digits = 1 if kind == "line" else 3
+        values = [means(outcomes, key, **facts) for key in ("centroid", "below", "decay")]
+        name = f"alpha {alpha:g}"
+        rows.append((name, figure(values[0], digits), figure(values[1], digits), figure(values[2], 1)))
+    if kind == "line":
+        title = f"Fig. 4: spectrum on a line, {s.line_points:,} points, first omega {s.line_omega:g}"
+        unit = "Frequencies in cycles over [-1, 1]"
+    else:
+        title = f"Fig. 11: spectrum of the initial picture, {s.size} x {s.size}, {s.bands} bands"
+        unit = "Frequencies as a share of the highest"
+    note = (
+        f"{unit}; 95 % below: the frequency below which 95 % of the energy lies; high over low: amplitudes "
+        "of the upper half of the spectrum over those of its first eighth."
+    )
+    return Table(
+        title, ("initialization", "mean frequency", "95 % below", "high over low, dB"), rows, (note,)
+    )
+
+
+def pictures_table(outcomes: Sequence[Outcome]) -> Table:
+    """Return Fig. 11's pictures."""
+    rows = []
+    for outcome in outcomes:
+        if outcome.row.facts["kind"] == "picture":
+            r = outcome.result
+            cells = (
+                ("no data",) * 3
+                if r is None
+                else (figure(r["centroid"], 3), figure(r["below"], 3), figure(r["decay"], 1))
+            )
+            rows.append((outcome.row.facts["picture"], *cells))
+    return Table(
+        "Fig. 11: spectra of pictures", ("picture", "mean frequency", "95 % below", "high over low, dB"),
+        rows, reasons([o for o in outcomes if o.row.facts["kind"] == "picture"]),
+    )  # fmt: skip
+
+
+def ntk_table(outcomes: Sequence[Outcome], s: InitSettings) -> Table:
+    """Return Fig. 5 before the first step."""
+    rows = []
+    for method, factor in methods([a for a in s.alphas if a >= 1.0], s.tuned):
+        facts = {"kind": "ntk", "method": method, "factor": factor}
+        aligned = means(outcomes, "alignment", **facts) or [None] * len(THRESHOLDS)
+        rows.append(
+            (
+                name_of(method, factor, s.omega),
+                small(means(outcomes, "condition", **facts)),
+                *(figure(value, 3) for value in aligned),
+            )
+        )
+    found = finished(outcomes, kind="ntk")
+    where = found[0].row.facts["picture"] if found else "no picture"
+    return Table(
+        "Fig. 5 at initialization: eNTK condition number and alignment",
+        ("initialization", "condition number", *(f"E({t:g})" for t in THRESHOLDS)),
+        rows,
+        (
+            f"{s.ntk_points} points of {where}; mean of the 5 largest over that of the 5 smallest "
+            "eigenvalues; E(t): the share of the errors in eigenvectors of at least t times the largest "
+            "eigenvalue (Eq. 9).",
+        ),
+    )
+
+
+def claims(outcomes: Sequence[Outcome], s: InitSettings) -> Table:
+    """Return what the paper says of these figures, with verdicts."""
+    found = [_arcsine_claim(outcomes, s), _low_claim(outcomes, s), *_curve_claims(outcomes)]
+    for kind, name in (("line", "Fig. 4"), ("plane", "Fig. 11")):
+        values = [means(outcomes, "centroid", kind=kind, factor=alpha) for alpha in sorted(s.alphas)]
+        tails = [means(outcomes, "decay", kind=kind, factor=alpha) for alpha in sorted(s.alphas)]
+        up = [v for v in values if v is not None]
+        slower = [v for v in tails if v is not None]
+        found.append(
+            Claim(f"{name}: the spectrum moves up with alpha", "rises", chain(up), "strictly", rises(up))
+        )
+        found.append(
+            Claim(f"{name}: it decays less with alpha (dB)", "rises", chain(slower), f"{FLAT:g} dB",
+                  rises(slower, FLAT))
+        )  # fmt: skip
+    found += [_alike_claim(outcomes), *_ntk_claims(outcomes, s)]
+    return claims_table(found, title="What the paper says of initialization")
+
+
+def _arcsine_claim(outcomes: Sequence[Outcome], s: InitSettings) -> Claim:
+    kept = [a for a in sorted(s.alphas) if a >= 1.0]
+    worst = [_worst(outcomes, "zero", a) for a in kept]
+    there = [w for w in worst if w is not None]
+    one = _worst(outcomes, "zero", 1.0)
+    holds = None if one is None or len(there) < 2 else max(there) <= one + KS_SLACK
+    return Claim(
+        "Prop. 3.1: for alpha >= 1 activations are as near to arcsine as SIREN's",
+        "approximately arcsine", f"KS {chain(there)}", f"KS(1) + {KS_SLACK:g}", holds,
+    )  # fmt: skip
+
+
+def _low_claim(outcomes: Sequence[Outcome], s: InitSettings) -> Claim:
+    low = [a for a in sorted(s.alphas) if a < 0.5236]
+    one = _worst(outcomes, "zero", 1.0)
+    worst = [_worst(outcomes, "zero", a) for a in low]
+    there = [w for w in worst if w is not None]
+    holds = None if one is None or not there else min(there) > one
+    return Claim(
+        "App. A.2, case 1: for alpha < pi/6 they are not",
+        "not arcsine",
+        f"KS {chain(there)}",
+        "> KS(1)",
+        holds,
+    )
+
+
+def _curve_claims(outcomes: Sequence[Outcome]) -> list[Claim]:
+    found = []
+    for key, name in (("published", "the paper's approximation"), ("exact", "exact")):
+        holds, here = None, EMPTY
+        for outcome in finished(outcomes, kind="curve"):
+            result = outcome.result
+            assert result is not None
+            curve = dict(zip(result["alphas"], result[key], strict=True))
+            above = [curve[a] for a in curve if a >= 1.0]
+            holds = max(above) <= curve[1.0] * (1.0 + 1e-9)
+            here = f"{curve[1.0]:.4g} at 1, at most {max(above):.4g} above, {above[-1]:.2g} at the end"
+        found.append(
+            Claim(f"Fig. 9: the error for alpha >= 1 is no larger than at 1 ({name})", "no larger", here,
+                  "none", holds)
+        )  # fmt: skip
+    return found
+
+
+def _alike_claim(outcomes: Sequence[Outcome]) -> Claim:
+    curves = [o.result["amplitudes"] for o in finished(outcomes, kind="picture") if o.result is not None]
+    found = [correlation(a, b) for a, b in combinations(curves, 2) if len(a) == len(b)]
+    return Claim(
+        "Fig. 11: pictures have similar spectra",
+        "similar",
+        f"least correlation of log spectra {min(found):.3f}" if found else EMPTY,
+        f">= {ALIKE:g}",
+        min(found) >= ALIKE if found else None,
+    )
+
+
+def _ntk_claims(outcomes: Sequence[Outcome], s: InitSettings) -> list[Claim]:
+    alphas = [a for a in sorted(s.alphas) if a >= 1.0]
+
+    def of(key: str, method: str, factors: Sequence[float]) -> list[Any]:
+        values = [means(outcomes, key, kind="ntk", method=method, factor=f) for f in factors]
+        return [value for value in values if value is not None]
+
+    scaled, tuned = of("condition", WEIGHTS, alphas), of("condition", FREQUENCY, sorted(s.tuned))
+    aligned = [values[0] for values in of("alignment", WEIGHTS, alphas)]
+    others = scaled[1:]
+    return [
+        Claim("Fig. 5a: the eNTK's condition number is smaller for every alpha > 1 than SIREN's",
+              "much smaller", chain(scaled), "every one", max(others) < scaled[0] if others else None),
+        Claim("Fig. 5a: weight scaling gets below frequency tuning", "smaller",
+              f"{chain(scaled)}; first omega {chain(tuned)}", "least < least",
+              min(others) < min(tuned) if others and tuned else None),
+        Claim(f"Fig. 5b: errors lie in larger eigenvalues, E({THRESHOLDS[0]:g})", "better aligned",
+              chain(aligned), "largest alpha above SIREN",
+              aligned[-1] > aligned[0] if len(aligned) > 1 else None),
+    ]  # fmt: skip
+
+
+def correlation(first: Sequence[float], second: Sequence[float]) -> float:
+    """Return Pearson's correlation of two spectra's logarithms.
+
+    >>> round(correlation([1.0, 10.0, 100.0], [2.0, 20.0, 200.0]), 9)
+    1.0
+    """
+    import numpy as np
+
+    return float(np.corrcoef(np.log(np.asarray(first) + 1e-300), np.log(np.asarray(second) + 1e-300))[0, 1])
+
+
+def _worst(outcomes: Sequence[Outcome], bias: str, alpha: float) -> float | None:
+    """Return the largest KS distance of the layers from the second on."""
+    found = means(outcomes, "ks", kind="activations", bias=bias, factor=alpha)
+    return None if not found or len(found) < 2 else max(found[1:])
+
+
+def _span(values: Sequence[float]) -> str:
+    return f"{min(values):.3f} - {max(values):.3f}" if values else EMPTY

@@ -1,0 +1,255 @@
+"""Weight scaling, Fig. 2: speed against what the field makes of pixels that it has not seen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, ClassVar
+
+from fastsnf.analysis.panels import Line, Lines, Panel, draw_panels
+from fastsnf.studies.study import Outcome, Row, Study, finished, reasons
+from fastsnf.studies.table import EMPTY, Table, figure
+from fastsnf.studies.ws.claims import Claim, chain, claims_table, rises
+from fastsnf.studies.ws.config import TradeoffSettings
+from fastsnf.studies.ws.fits import (
+    FREQUENCY,
+    WEIGHTS,
+    config_of,
+    course_of,
+    field_of,
+    fit_row,
+    methods,
+    name_of,
+    shared_facts,
+)
+from fastsnf.studies.ws.sources import Source, sources
+
+PICTURE = "tradeoff.png"
+SHARE = 0.95
+"""Of SIREN's test PSNR that an admissible factor keeps (Eq. 10)."""
+DIP = 0.05
+"""Of the largest speed, by which a rise may dip: a step more or less where the PSNR swings."""
+SLACK = 0.02
+"""A test PSNR that rises by no more than this share does not break a fall: seeds differ by as much."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """The mean of a factor's fits over the seeds.
+
+    Attributes:
+        factor: of alpha or of the first omega. steps: to the target; None where a fit did not reach it.
+        speedup: SIREN's steps over these; None where either is. psnr, psnr_test: at the end.
+    """
+
+    factor: float
+    steps: float | None
+    speedup: float | None
+    psnr: float
+    psnr_test: float
+
+
+class Tradeoff(Study[TradeoffSettings]):
+    """Figure 2 of the paper, on pictures."""
+
+    name: ClassVar[str] = "ws-tradeoff"
+    title: ClassVar[str] = "Weight scaling, Fig. 2: speed and generalization"
+
+    def __init__(self, settings: TradeoffSettings, folder: Path) -> None:
+        super().__init__(settings, folder)
+        self.sources: list[Source] = sources(settings.data, settings.images)
+
+    def rows(self) -> list[Row]:
+        """Return one row for each picture, factor and seed."""
+        s = self.settings
+        shared = shared_facts(s)
+        rows = []
+        for source in self.sources:
+            for method, factor in methods(s.alphas, s.tuned):
+                for seed in range(s.seeds):
+                    facts = {
+                        "picture": source.name,
+                        "digest": source.digest,
+                        "method": method,
+                        "factor": factor,
+                        "seed": seed,
+                        **shared,
+                    }
+                    label = f"{source.name} {name_of(method, factor, s.omega)}, seed {seed}"
+                    rows.append(Row(facts, label, source.missing))
+        return rows
+
+    def train(self, row: Row) -> dict[str, Any]:
+        """Fit until the target or the last step."""
+        facts = row.facts
+        source = next(source for source in self.sources if source.name == facts["picture"])
+        result = fit_row(
+            facts,
+            lambda: field_of(facts),
+            source.image(facts["size"]),
+            config_of(facts),
+            self.folder,
+            self.progress,
+        )
+        return course_of(result, facts["target"])
+
+    def tables(self, outcomes: Sequence[Outcome]) -> list[Table]:
+        """Return speed and test PSNR of each picture, and the paper's claims."""
+        tables = [self._picture(outcomes, source) for source in self.sources]
+        claims = [
+            claim
+            for source in self.sources
+            if source.missing is None
+            for claim in claims_of(
+                points_of(outcomes, source.name, WEIGHTS), points_of(outcomes, source.name, FREQUENCY)
+            )
+        ]
+        notes = (
+            "no rows: SIREN did not reach the target, or the rows are not there; more --steps help.",
+            f"Admissible: test PSNR of at least {SHARE:g} of SIREN's (Eq. 10).",
+            *reasons(outcomes),
+        )
+        return [*tables, claims_table(claims, notes, "Fig. 2: what the paper says")]
+
+    def _picture(self, outcomes: Sequence[Outcome], source: Source) -> Table:
+        s = self.settings
+        rows = []
+        for method in (WEIGHTS, FREQUENCY):
+            for point in points_of(outcomes, source.name, method):
+                rows.append(
+                    (
+                        name_of(method, point.factor, s.omega),
+                        figure(point.steps, 0) if point.steps is not None else f"> {s.steps}",
+                        figure(point.speedup),
+                        figure(point.psnr),
+                        figure(point.psnr_test),
+                    )
+                )
+        if not rows:
+            rows = [("no data" if source.missing else "no rows", *(EMPTY,) * 4)]
+        return Table(
+            f"{source.name}, {s.size} x {s.size} gray, trained on every {s.holdout}. pixel of both axes",
+            ("training", f"steps to {s.target:g} dB", "speed / SIREN's", "PSNR", "test PSNR"),
+            rows,
+            (
+                f"{s.hidden_layers + 2} linear layers of width {s.hidden_features}, Adam {s.lr:g}, mean of "
+                f"{s.seeds} seed(s). Test PSNR: the pixels between the trained ones, at the end of the fit.",
+            ),
+        )
+
+    def draw(self, outcomes: Sequence[Outcome], folder: Path) -> list[Path]:
+        """Draw (a) speed and test PSNR against alpha, (b) one against the other, both methods."""
+        grid: list[list[Panel]] = []
+        for source in self.sources:
+            found = {m: points_of(outcomes, source.name, m) for m in (WEIGHTS, FREQUENCY)}
+            if not any(found.values()):
+                continue
+            there = {m: [p for p in points if p.speedup is not None] for m, points in found.items()}
+            weights = there[WEIGHTS]
+            speeds = Line("speed", [p.factor for p in weights], [p.speedup or 0.0 for p in weights])
+            tests = Line("test", [p.factor for p in found[WEIGHTS]], [p.psnr_test for p in found[WEIGHTS]])
+            pareto = [
+                Line(method, [p.psnr_test for p in points], [p.speedup or 0.0 for p in points])
+                for method, points in there.items()
+            ]
+            grid.append(
+                [
+                    Lines(f"{source.name}: speed", [speeds], "alpha", "speed / SIREN's"),
+                    Lines("generalization", [tests], "alpha", "test PSNR (dB)"),
+                    Lines("both", pareto, "test PSNR (dB)", "speed / SIREN's"),
+                ]
+            )
+        draw_panels(grid, folder / PICTURE, title=self.title)
+        return [folder / PICTURE]
+
+
+def points_of(outcomes: Sequence[Outcome], picture: str, method: str) -> list[Point]:
+    """Return the means of a picture's finished fits by factor, ascending; SIREN is the first of either."""
+    kinds = {
+        o.row.facts["factor"] for o in finished(outcomes, picture=picture, method=method)
+    } | {1.0}  # fmt: skip
+    siren = _mean_steps(outcomes, picture, WEIGHTS, 1.0)
+    points = []
+    for factor in sorted(kinds):
+        kind = WEIGHTS if factor == 1.0 else method
+        found = [
+            o.result for o in finished(outcomes, picture=picture, method=kind, factor=factor) if o.result
+        ]
+        if not found:
+            continue
+        steps = _mean_steps(outcomes, picture, kind, factor)
+        points.append(
+            Point(
+                factor,
+                steps,
+                None if steps is None or siren is None else siren / steps,
+                sum(r["psnr"] for r in found) / len(found),
+                sum(r["psnr_test"] for r in found) / len(found),
+            )
+        )
+    return points
+
+
+def claims_of(weights: Sequence[Point], tuned: Sequence[Point]) -> list[Claim]:
+    """Return the claims of Fig. 2 and the text around it, about the points of one picture."""
+    siren = next((p for p in weights if p.factor == 1.0), None)
+    up = [p for p in weights if p.factor >= 1.0]
+    tests = [p.psnr_test for p in up]
+    falls = None if len(tests) < 2 else all(b <= a + SLACK * a for a, b in pairwise(tests))
+    speeds = [p.speedup for p in up if p.speedup is not None]
+    peak = speeds.index(max(speeds)) if speeds else 0
+    best, rival = _best(weights, siren), _best(tuned, siren)
+    reached = siren is not None and siren.steps is not None
+    faster = None if best is None or len(up) < 2 else best.factor > 1.0
+    return [
+        Claim(
+            "some alpha > 1 is faster at a like test PSNR",
+            "sweet spot",
+            _said(best),
+            "> 1 x",
+            faster if reached else None,
+            "no factor keeps the test PSNR and is faster",
+        ),
+        Claim(
+            "speed rises with alpha, up to the fastest",
+            "rises",
+            chain(speeds),
+            f"{DIP:.0%} down at most",
+            rises(speeds[: peak + 1], DIP * max(speeds, default=0.0)) if peak else None,
+            "it dips on the way up",
+        ),
+        Claim("test PSNR falls as alpha rises", "falls", chain(tests), f"{SLACK:.0%} up at most", falls,
+              "it rises between two factors: fields of this size do not follow Fig. 2a everywhere"),
+        Claim(
+            "weight scaling is a better trade than frequency tuning",
+            "faster",
+            f"{_said(best)}; first omega {_said(rival)}",
+            "at least as fast",
+            None if best is None or rival is None or len(tuned) < 2 or best.speedup is None
+            else best.speedup >= (rival.speedup or 0.0),
+            "the best admissible first omega is faster here",
+        ),
+    ]  # fmt: skip
+
+
+def _best(points: Sequence[Point], siren: Point | None) -> Point | None:
+    """Return the fastest point whose test PSNR keeps `SHARE` of SIREN's."""
+    if siren is None:
+        return None
+    kept = [p for p in points if p.speedup is not None and p.psnr_test >= SHARE * siren.psnr_test]
+    return max(kept, key=lambda p: p.speedup or 0.0, default=None)
+
+
+def _said(point: Point | None) -> str:
+    if point is None or point.speedup is None:
+        return EMPTY
+    return f"x {point.factor:g}: {point.speedup:.2f} x as fast, test {point.psnr_test:.2f} dB"
+
+
+def _mean_steps(outcomes: Sequence[Outcome], picture: str, method: str, factor: float) -> float | None:
+    found = [o.result for o in finished(outcomes, picture=picture, method=method, factor=factor) if o.result]
+    if not found or not all(r["reached"] for r in found):
+        return None
+    return sum(r["made"] for r in found) / len(found)
