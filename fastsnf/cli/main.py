@@ -24,6 +24,7 @@ COMMANDS = {
     "info": "version, devices and engines, and why an engine cannot run here",
     "bench": "measure this machine, side by side with eager PyTorch",
     "analyze": "NTK, Hessian and frequency spectra of a field: tables and pictures",
+    "tune": "search alpha, an omega, a scale or a rate by short fits, as the papers tuned them",
     "reproduce": "run a paper's table or figure again, beside the paper's numbers",
 }
 """Every command with its one line of help; ``fastsnf.cli.<command>.main`` runs it."""

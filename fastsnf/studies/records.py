@@ -40,6 +40,10 @@ class Records:
             lines = "".join(_line(record) for record in self._found.values())
             write_atomic(self.path, lines.encode())
 
+    def __len__(self) -> int:
+        """Return how many rows are finished."""
+        return len(self._found)
+
     def find(self, facts: Mapping[str, Any]) -> dict[str, Any] | None:
         """Return the result of the row that `facts` decide, or None when it has not been run."""
         record = self._found.get(_key(facts))

@@ -70,6 +70,7 @@ def auto_alpha(
     config: FitConfig | None = None,
     *,
     share: float = COST,
+    kind: str | None = None,
     watch: Watch | None = None,
     progress: Steps | None = None,
 ) -> AutoAlpha:
@@ -88,6 +89,7 @@ def auto_alpha(
         make_field: `fastsnf.studies.tune.MakeField`.
         config: the fit's; without a number of steps or epochs it counts as 1,000 steps.
         share: of the fit's points, between 0 and 1.
+        kind: of the signal, for the rule of thumb; None takes the signal's own word.
         watch, progress: as `tune`.
 
     Raises:
@@ -99,7 +101,7 @@ def auto_alpha(
         raise InputError(f"expected share to be above 0 and at most 1; got {share}")
     field = make_field({"alpha": 1.0}, config.seed)
     OVER["alpha"].reference(field, config)  # raises for another initializer
-    rule = rule_for(field, _trained_grid(signal, config), signal.kind)
+    rule = rule_for(field, _trained_grid(signal, config), kind or signal.kind)
     options, why = _short(signal, config, share)
     if options is None:
         return AutoAlpha(_fallback(signal, rule), rule, None, f"{why}: {_source(rule)}", 0.0)
