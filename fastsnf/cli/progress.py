@@ -185,7 +185,7 @@ def _passed_over(state: FitState) -> str:
     x = state.signal.batch(slice(0, 1))[0].to(device=parameter.device, dtype=parameter.dtype.to_real())
     field = state.field
     if not isinstance(field, LayeredField):
-        return " (its layers take the engines one by one)"
+        return "" if state.engine == "reference" else " (its layers take the engines one by one)"
     weights, biases = field.layer_tensors()
     reasons = []
     for engine, why in ops.explain(field.encode(x), weights, biases, spec=field.spec):

@@ -227,3 +227,10 @@ def test_an_activation_after_the_last_layer() -> None:
     twin.load_state_dict(field.state_dict())
     assert torch.equal(twin(x), field(x))
     assert "ReLU(), at the end Sigmoid(); 5 linear layers" in field.summary()
+
+
+def test_configurations_of_earlier_versions_are_read() -> None:
+    config = make_field("finer", 2, 1, hidden_features=8, generator=generator()).config()
+    for name in ("last_activation", "first_bias"):  # what fields did not have at first
+        assert config.pop(name) is None
+    assert SNF.from_config(config).spec.activations[-1].name == "identity"
