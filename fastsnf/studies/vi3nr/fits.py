@@ -127,8 +127,11 @@ def field_of(facts: Mapping[str, Any], channels: int) -> Field:
         init="default",
         generator=generator,
     )
+    options = dict(facts["options"])
+    if options.get("method") == "monte-carlo":
+        options["seed"] = facts["seed"]
     initialize = INITIALIZERS[facts["init"]]
-    return initialize(made, **facts["options"], bias_init=facts["bias_init"], generator=generator)
+    return initialize(made, **options, bias_init=facts["bias_init"], generator=generator)
 
 
 def fit_picture(

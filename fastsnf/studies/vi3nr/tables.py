@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from fastsnf.analysis.panels import Line, Lines, Panel, draw_panels
+from fastsnf.analysis.panels import Line, Lines, draw_panels
 from fastsnf.nn.init import moments, solve_sigma_p
 from fastsnf.studies.study import Outcome, Row, Study, finished
 from fastsnf.studies.table import Table
@@ -102,23 +102,14 @@ class Tables(Study[TablesSettings]):
 
     def draw(self, outcomes: Sequence[Outcome], folder: Path) -> list[Path]:
         """Draw the left side of Eq. 13 over sigma_p for every activation that was run."""
-        panels: list[Panel] = []
+        lines = []
         for outcome in finished(outcomes, kind="variances"):
             result = outcome.result
             assert result is not None
-            ones = [1.0] * len(result["sigmas"])
-            lines = [
-                Line("Eq. 13", result["sigmas"], result["conditions"]),
-                Line("1", result["sigmas"], ones),
-            ]
-            panels.append(
-                Lines(outcome.row.facts["activation"], lines, "sigma_p", "left side", log=True, x_log=True)
-            )
-        draw_panels(
-            [panels[:4], panels[4:]],
-            folder / PICTURE,
-            title="The condition of Eq. 13: stable gradients where it is 1",
-        )
+            lines.append(Line(outcome.row.facts["activation"], result["sigmas"], result["conditions"]))
+        title = "Gradients are stable where it is 1"
+        panel = Lines(title, lines, "sigma_p", "left side of Eq. 13", log=True, x_log=True)
+        draw_panels([[panel]], folder / PICTURE)
         return [folder / PICTURE]
 
 
