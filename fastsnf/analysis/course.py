@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from fastsnf.analysis.apart import unchanged
 from fastsnf.analysis.hessian import HessianSpectrum, hessian_spectrum
 from fastsnf.analysis.kernel import NtkSpectrum, alignment_panel, ntk_spectrum
 from fastsnf.analysis.panels import Line, Lines, Panel, draw_panels
@@ -64,7 +65,8 @@ class _Trace(Callback):
             self._next = next((wanted for wanted in self._wanted if wanted > step), 1 << 62)
         self.steps.append(step)
         assert self._signal is not None, "a fit starts before it logs"
-        self._take(field, self._signal)
+        with unchanged(field):
+            self._take(field, self._signal)
 
     def _take(self, field: nn.Module, signal: Signal) -> None:
         raise NotImplementedError

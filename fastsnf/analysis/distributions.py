@@ -61,9 +61,7 @@ def distance(samples: Tensor, to: Arcsine | Normal) -> Distance:
     Raises:
         InputError: for no samples, complex ones, or some that are not finite.
     """
-    if not samples.numel() or samples.is_complex() or not bool(samples.isfinite().all()):
-        raise InputError(f"expected one real, finite sample or more; got {samples.numel()}, {samples.dtype}")
-    x = samples.detach().reshape(-1).double().cpu().sort().values
+    x = _checked(samples).sort().values
     n = len(x)
     edges = torch.arange(n + 1, dtype=torch.float64) / n
     low, high = edges[:-1], edges[1:]
@@ -94,11 +92,20 @@ def distance_to_normal(
     """
     if deviation is not None and not deviation > 0:
         raise InputError(f"expected a deviation above 0; got {deviation}")
-    exact = samples.detach().double()
-    centre = float(exact.mean()) if mean is None and exact.numel() and not exact.is_complex() else mean
-    if deviation is None:
-        around = 0.0 if centre is None or not exact.numel() else centre
-        deviation = float((exact - around).abs().square().mean().sqrt()) if exact.numel() else 1.0
-        if deviation == 0.0:
-            return Distance(0.5, 0.0)
-    return distance(samples, Normal(centre or 0.0, deviation))
+    x = _checked(samples)
+    centre = float(x.mean()) if mean is None else mean
+    spread = float((x - centre).square().mean().sqrt()) if deviation is None else deviation
+    if spread == 0.0:
+        return Distance(0.5, 0.0)
+    return distance(x, Normal(centre, spread))
+
+
+def _checked(samples: Tensor) -> Tensor:
+    """Return samples [n] in float64 on the CPU, or raise `InputError`."""
+    if not samples.numel() or samples.is_complex() or not bool(samples.isfinite().all()):
+        known = int(samples.isfinite().sum())
+        raise InputError(
+            f"expected one real, finite sample or more; got {samples.numel()} of {samples.dtype}, "
+            f"{known} of them finite"
+        )
+    return samples.detach().reshape(-1).double().cpu()

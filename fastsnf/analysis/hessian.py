@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.func import grad, jvp, vmap
 
+from fastsnf.analysis.apart import any_engine, in_dtype
 from fastsnf.analysis.krylov import lanczos
 from fastsnf.analysis.panels import Line, Lines, Panel, draw_panels
-from fastsnf.analysis.points import in_dtype
 from fastsnf.errors import InputError, unknown
 from fastsnf.ntk.jacobian import Network, Parameters
 from fastsnf.train.config import LOSSES
@@ -40,6 +40,7 @@ class HessianSpectrum:
         parameters: P, a complex one being two.
         points: that the loss is a mean over.
         average: 3 as in the source.
+        unit: rounding unit of the arithmetic.
 
     Source: Section C.3 of Yeom et al. 2025, "Fast training of sinusoidal neural fields via scaling
     initialization".
@@ -51,6 +52,7 @@ class HessianSpectrum:
     parameters: int
     points: int
     average: int = 3
+    unit: float = torch.finfo(torch.float64).eps
 
     @property
     def largest(self) -> Tensor:
@@ -69,7 +71,7 @@ class HessianSpectrum:
         After m Lanczos steps it is a lower bound that grows with m: compare it at equal m only.
         """
         top, bottom = float(self.largest.abs().mean()), float(self.smallest.abs().mean())
-        return top / bottom if bottom > self.parameters * 1e-16 * top else math.inf
+        return top / bottom if bottom > self.parameters * self.unit * top else math.inf
 
     @property
     def label(self) -> str:
@@ -155,9 +157,10 @@ def hessian_spectrum(
     products = HessianProducts(in_dtype(field, real), x.to(real), y.to(real), moved, loss=loss, chunk=chunk)
     if not 1 <= average <= products.count:
         raise InputError(f"expected average from 1 to {products.count}, the parameters; got {average!r}")
+    unit = torch.finfo(real).eps
     if exact:
         values = torch.linalg.eigvalsh(products.matrix().double()).flip(0).cpu()
-        return HessianSpectrum(values, None, None, products.count, len(x), average)
+        return HessianSpectrum(values, None, None, products.count, len(x), average, unit)
     if steps < 2 * average and steps < products.count:
         raise InputError(
             f"expected at least {2 * average} Lanczos steps, for {average} at each end; got {steps}"
@@ -165,7 +168,7 @@ def hessian_spectrum(
     generator = torch.Generator().manual_seed(seed)
     start = torch.randn(products.count, 1, generator=generator, dtype=torch.float64).to(x.device, real)
     (found,) = lanczos(products, start, steps)
-    return HessianSpectrum(found.values, found.residuals, found.steps, products.count, len(x), average)
+    return HessianSpectrum(found.values, found.residuals, found.steps, products.count, len(x), average, unit)
 
 
 class HessianProducts:
@@ -206,19 +209,21 @@ class HessianProducts:
 
     def __call__(self, v: Tensor) -> Tensor:
         """Return the Hessian times v, [P, k] -> [P, k]."""
-        return torch.stack([self._flat(self._product(column)) for column in v.detach().unbind(1)], dim=1)
+        with any_engine():
+            return torch.stack([self._flat(self._product(column)) for column in v.detach().unbind(1)], dim=1)
 
     def matrix(self) -> Tensor:
         """Return the Hessian [P, P], symmetric."""
         unit = torch.eye(self.count, dtype=self._x.dtype, device=self._x.device)
-        try:
-            numbers = len(self._x) * max(1, int(math.sqrt(self.count)))
-            rows = max(1, ROWS_AT_ONCE // (8 * numbers))
-            full = vmap(lambda row: self._flat(self._once(row)), chunk_size=rows)(unit)
-        except torch.OutOfMemoryError:
-            raise
-        except (RuntimeError, NotImplementedError):  # no batching rule somewhere
-            full = torch.stack([self._flat(self._product(row)) for row in unit])
+        numbers = len(self._x) * max(1, int(math.sqrt(self.count)))
+        rows = max(1, ROWS_AT_ONCE // (8 * numbers))
+        with any_engine():
+            try:
+                full = vmap(lambda row: self._flat(self._once(row)), chunk_size=rows)(unit)
+            except torch.OutOfMemoryError:
+                raise
+            except (RuntimeError, NotImplementedError):  # no batching rule somewhere
+                full = torch.stack([self._flat(self._product(row)) for row in unit])
         return 0.5 * (full + full.mT)
 
     def _product(self, v: Tensor) -> Parameters:

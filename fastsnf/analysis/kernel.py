@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from fastsnf.analysis.apart import any_engine, in_dtype
 from fastsnf.analysis.panels import Line, Lines, Panel, draw_panels
-from fastsnf.analysis.points import in_dtype
 from fastsnf.errors import InputError
 from fastsnf.ntk import Alignment, empirical_ntk
 from fastsnf.ntk.spectrum import alignment_of, condition_of, eigenpairs
@@ -111,7 +111,8 @@ def ntk_spectrum(
     """
     if errors is not None and (errors.dim() not in (1, 2) or len(errors) != len(x)):
         raise InputError(f"expected errors [{len(x)}] or [{len(x)}, C]; got {list(errors.shape)}")
-    gram = empirical_ntk(in_dtype(field, dtype), x.to(dtype))
+    with any_engine():
+        gram = empirical_ntk(in_dtype(field, dtype), x.to(dtype))
     values, vectors = eigenpairs(gram)
     rounding = len(x) * torch.finfo(dtype).eps
     condition = float(condition_of(values, average=average, rank_tolerance=rounding))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from typing import NamedTuple
 
@@ -61,13 +60,6 @@ def data_at(field: nn.Module, signal: Signal, index: Tensor | slice) -> Points:
     x, y, w = signal.batch(index)
     real, device = parameter.dtype.to_real(), parameter.device
     return Points(x.to(device, real), y.to(device, real), None if w is None else w.to(device, real))
-
-
-def in_dtype(field: nn.Module, dtype: torch.dtype) -> nn.Module:
-    """Return the field itself where it has that real dtype, or a copy that has it."""
-    if all(parameter.dtype.to_real() == dtype for parameter in field.parameters()):
-        return field
-    return copy.deepcopy(field).to(dtype)
 
 
 def _one_a_run(size: int, count: int, generator: torch.Generator) -> Tensor:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fastsnf.analysis.apart import unchanged
 from fastsnf.analysis.config import DEFAULT_PARTS, HESSIAN_POINTS, HESSIAN_STEPS, NTK_STEPS, PARTS, POINTS
 from fastsnf.analysis.course import errors_at
 from fastsnf.analysis.frequencies import Spectrum, field_spectrum, signal_spectrum, spectra_panels
@@ -159,12 +160,13 @@ def analyze(
         "ntk-all": lambda: subject.ntk_all(ntk_steps),
     }
     analysis = Analysis()
-    for part in parts:
-        told(part)
-        try:
-            analysis.found[part] = ways[part]()
-        except (InputError, SpectrumError) as error:
-            analysis.missing[part] = " ".join(str(error).split())
+    with unchanged(field):
+        for part in parts:
+            told(part)
+            try:
+                analysis.found[part] = ways[part]()
+            except (InputError, SpectrumError) as error:
+                analysis.missing[part] = " ".join(str(error).split())
     return analysis
 
 
