@@ -1,4 +1,4 @@
-"""Run the benchmarks of this machine: `python -m benchmarks [train|infer|ntk|iga|memory|time-to-psnr|all]`.
+"""Run the benchmarks of this machine: `python -m benchmarks [SUITE]`, by default all of them.
 
 Each row is written as soon as it is measured; tables follow on stdout and in the results folder.
 """
@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks import cases, iga, machine, memory, ntk, tables, time_to_psnr
+from benchmarks import cases, iga, initializers, machine, memory, ntk, tables, time_to_psnr
 from benchmarks.cases import Case
 from benchmarks.child import INSTALLED, KEPT
 from benchmarks.record import Records
@@ -76,7 +76,7 @@ def tasks(suite: str, quick: bool) -> Iterator[Task]:
     for name in cases.SUITES:
         if suite in (name, "all"):
             yield from speed_tasks(name, quick)
-    for module in (ntk, iga):
+    for module in (ntk, iga, initializers):
         if suite in (module.SUITE, "all"):
             yield from module.tasks(quick)
     if suite in ("memory", "all"):
@@ -94,7 +94,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the suites asked for; exit status 1 when a case failed its gate or its process."""
     arguments = sys.argv[1:] if argv is None else list(argv)
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=(__doc__ or "").split("\n")[0])
-    suites = [*cases.SUITES, ntk.SUITE, iga.SUITE, "memory", "time-to-psnr", "all"]
+    suites = [*cases.SUITES, ntk.SUITE, iga.SUITE, initializers.SUITE, "memory", "time-to-psnr", "all"]
     parser.add_argument("suite", nargs="?", default="all", choices=suites)
     parser.add_argument("--json", action="store_true", help="print the records as JSON instead of tables")
     parser.add_argument("--quick", action="store_true", help="few points and rounds; no floor is judged")

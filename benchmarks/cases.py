@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from fastsnf.spec import Activation, Gabor, Gaussian, Sinc, Sine
+from fastsnf.spec import Activation, Finer, Gabor, Gaussian, RealGabor, Sinc, Sine
 
 Work = Literal["train", "infer", "by-hand"]
 
@@ -114,6 +114,8 @@ TRAIN = (
     Case("train", 181, GABOR_POINTS, Gabor(20.0, 10.0), floor_ratio=4.5),
     Case("train", 256, TRAIN_POINTS, Gaussian(10.0), floor_ratio=3.0),
     Case("train", 256, TRAIN_POINTS, Sinc(30.0), floor_ratio=3.0),
+    Case("train", 256, TRAIN_POINTS, Finer(30.0), floor_ratio=3.0),
+    Case("train", 256, TRAIN_POINTS, RealGabor(20.0, 10.0)),
 )
 
 INFER = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from benchmarks import floors, iga, ntk
+from benchmarks import floors, iga, initializers, ntk
 from benchmarks.cases import WORKS
 from benchmarks.child import INSTALLED, KEPT
 from benchmarks.sides import COMPILED, EAGER, FASTSNF
@@ -162,6 +162,46 @@ def iga_table(records: Sequence[dict[str, Any]]) -> str:
     return table(header, rows)
 
 
+def short(seconds: float) -> str:
+    """Return a time in milliseconds, from one second on in seconds.
+
+    >>> short(0.00123), short(0.5), short(12.34)
+    ('1.2 ms', '500 ms', '12.3 s')
+    """
+    if seconds >= 1:
+        return f"{seconds:.1f} s"
+    return f"{1e3 * seconds:.1f} ms" if seconds < 0.01 else f"{1e3 * seconds:.0f} ms"
+
+
+def initializers_table(records: Sequence[dict[str, Any]]) -> str:
+    """Return the table of initializers, sigma_p and the analysis."""
+    header = [
+        "work",
+        "median (quartiles)",
+        "at most",
+        "holds",
+        "the paper's grid here",
+        "the paper's own time",
+    ]
+    rows = []
+    for record in records:
+        size, layers, width = record["size"], record["layers"], record["width"]
+        work = {
+            initializers.DRAW: f"{record['method']}, {layers} linear layers, width {width}",
+            initializers.SIGMA_P: "σ_p by quadrature, nothing remembered",
+            initializers.ANALYSIS: f"analysis of {size} × {size} pixels, width {width}",
+        }[record["kind"]]
+        found, limit = record["seconds"], record["most_seconds"]
+        others = [record["published_seconds"], record["paper_seconds"]]
+        rows.append([
+            f"{work}, {record['activation']}",
+            f"{short(found['median'])} ({short(found['q25'])}–{short(found['q75'])})",
+            NONE if limit is None else f"≤ {short(limit)}", verdict(record),
+            *(NONE if value is None else short(value) for value in others),
+        ])  # fmt: skip
+    return table(header, rows)
+
+
 def machine_line(record: dict[str, Any]) -> str:
     """Return the machine and versions in one line."""
     machine, peak, copy = record["machine"], record.get("peak_gflop_s"), record.get("copy_gb_s")
@@ -179,12 +219,14 @@ def document(records: Sequence[dict[str, Any]], failures: Sequence[str], command
     speed = [record for record in records if "allocator" in record and "suite" not in record]
     grams = [record for record in records if record.get("suite") == ntk.SUITE]
     adjusted = [record for record in records if record.get("suite") == iga.SUITE]
+    drawn = [record for record in records if record.get("suite") == initializers.SUITE]
     memory = [record for record in records if record["case"] == "memory"]
     psnr = [record for record in records if record["case"] == "time-to-psnr"]
     parts = [f"Made by `{command}`."]
     if speed:
         parts += [machine_line(speed[0]), NOTE, speed_table(speed)]
-    for found, table_of in ((grams, ntk_table), (adjusted, iga_table)):
+    suites = ((grams, ntk_table), (adjusted, iga_table), (drawn, initializers_table))
+    for found, table_of in suites:
         parts += [machine_line(found[0]), table_of(found)] if found else []
     parts += [memory_table(memory)] if memory else []
     parts += [psnr[0]["what"], psnr_table(psnr)] if psnr else []

@@ -34,6 +34,8 @@ def test_case_names_are_unique() -> None:
         ("train-gabor-181", 4.5, None),
         ("train-gaussian-256", 3.0, None),
         ("train-sinc-256", 3.0, None),
+        ("train-finer-256", 3.0, None),
+        ("train-gabor-real-256", None, None),
     ],
 )
 def test_floors_are_the_published_ones(name: str, ratio: float, share: float | None) -> None:
