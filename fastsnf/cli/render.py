@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from fastsnf.signals import Image
     from fastsnf.train.rebuild import Checkpoint
 
-CHUNK_POINTS = 1 << 18
-"""Points decoded at once."""
 BYTES_PER_VALUE = 8
 """Peak for each value of a picture: samples of up to 2 bytes, their joined copy, Pillow's copy of that."""
 
@@ -150,14 +148,16 @@ def decode(
     import numpy as np
     import torch
 
+    from fastsnf.train.evaluate import points_at_once
     from fastsnf.train.losses import to_values
 
     field, grid = source.field.to(device), signal.grid_of(shape)
     dtype = next(field.parameters()).dtype.to_real()
     strips = []
     with torch.no_grad():
-        for start in range(0, grid.size, CHUNK_POINTS):
-            stop = min(start + CHUNK_POINTS, grid.size)
+        step = points_at_once(field)
+        for start in range(0, grid.size, step):
+            stop = min(start + step, grid.size)
             x = grid.at(slice(start, stop)).to(device=device, dtype=dtype)
             values = to_values(field(x), source.outputs)
             strips.append(signal.to_array(values, (1, stop - start)))

@@ -9,14 +9,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from fastsnf.nn import Field
+from fastsnf.nn import Field, LayeredField
 from fastsnf.signals.signal import Signal
 from fastsnf.train.losses import VALUES, to_values
 from fastsnf.train.metrics import SquaredError
 from fastsnf.train.storage import GridCoordinates, on_grid
 
 CHUNK_POINTS = 1 << 18
-"""Points evaluated at once: bounds the memory on top of the result."""
+"""Points evaluated at once, at most: bounds the memory on top of the result."""
+FUSED_FEATURES = 32
+"""Features a point that may lie in memory for that many points; fields with more take fewer at once."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,18 @@ def values_at(field: Field, x: Tensor) -> Tensor:
     """Return the outputs [B, C] of a field at x [B, D], also where it returns coordinates beside them."""
     out = field(x)
     return out[0] if isinstance(out, tuple) else out
+
+
+def points_at_once(field: Field) -> int:
+    """Return how many points to evaluate at once: fewer where a point's features lie in memory.
+
+    A fused field keeps those of its layers to itself; its encoding, and the layers of a field in plain
+    operations, are tensors [B, E].
+    """
+    features = field.hidden_features
+    if isinstance(field, LayeredField):
+        features = 1 if field.encoding is None else field.encoding.out_features
+    return max(1, CHUNK_POINTS // max(1, features // FUSED_FEATURES))
 
 
 @contextlib.contextmanager
@@ -65,10 +79,11 @@ def predict(
     coordinates = _coordinates(signal, device, parameter.dtype.to_real())
     values = _host_memory(signal.size, signal.out_features, device)
     with torch.no_grad(), evaluation_mode(field):
-        for start in range(0, signal.size, CHUNK_POINTS):
+        step = points_at_once(field)
+        for start in range(0, signal.size, step):
             if stop is not None and stop():
                 return None
-            chunk = slice(start, min(start + CHUNK_POINTS, signal.size))
+            chunk = slice(start, min(start + step, signal.size))
             out = to_values(values_at(field, coordinates(chunk)), outputs).to(torch.float32)
             values[chunk].copy_(out, non_blocking=True)
     if device.type == "cuda":

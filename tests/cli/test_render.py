@@ -45,7 +45,7 @@ def expected(run, height, width):
     ],
 )
 def test_a_run_is_decoded_at_any_resolution(command, run, args, size, name, monkeypatch):
-    monkeypatch.setattr(module, "CHUNK_POINTS", 13)
+    monkeypatch.setattr("fastsnf.train.evaluate.CHUNK_POINTS", 13)
     done = command("render", run, *args)
     assert (done.status, done.err) == (0, "")
     assert done.out == f"{name}\n"
