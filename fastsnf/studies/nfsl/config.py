@@ -61,10 +61,10 @@ class ScalingSettings(Settings):
     omega: float = setting(30.0, "Frequency of sin(omega x)/x; the paper's is not public.", "W", above=0.0)
     sigma: float = setting(5.0, "Deviation of the random features, cycles per unit.", "S", above=0.0)
     width: int = setting(64, "Width of the first three layers of the deep networks.", "F", least=1)
-    most_width: int = setting(4096, "Widest varied layer that is tried.", "F", least=2)
+    most_width: int = setting(1024, "Widest varied layer that is tried.", "F", least=2)
     optimizer: str = setting("adam", "adam, or sgd for plain descent.", "NAME", choices=OPTIMIZERS)
     lr: float = setting(1e-3, "Learning rate; the paper's is not public.", "LR", above=0.0)
-    steps: int = setting(500, "Steps on all samples within which the PSNR must be reached.", least=1)
+    steps: int = setting(1000, "Steps on all samples within which the PSNR must be reached.", least=1)
     seeds: int = setting(1, "Searches of each kind.", least=1)
     device: str = setting("auto", "Where to train, as torch names it.", "DEVICE")
 
