@@ -36,8 +36,8 @@ def draw_layers(
         InputError: for an unknown `bias_init`, a parametrized layer or one without inputs.
     """
     scheme = bias_scheme(bias_init)
-    for layer, (linear, draw) in enumerate(zip(field.linears(), draws, strict=True)):
-        weight, bias = _parameters(linear, layer)
+    parameters = [_parameters(linear, layer) for layer, linear in enumerate(field.linears())]
+    for (weight, bias), draw in zip(parameters, draws, strict=True):
         fan_in = weight.shape[1]
         draw_default(weight, fan_in, generator)
         if bias is not None:
@@ -56,12 +56,13 @@ def draw_layers(
 
 
 def layered(field: LayeredField, initializer: str) -> LayeredField:
-    """Return `field`, of which every layer has inputs.
+    """Return `field`, of which every layer is a linear one with inputs.
 
     Raises:
-        InputError: for a field that is not a chain of linear layers, or a layer of fan-in 0.
+        InputError: in the name of `initializer`, for a field that is not a chain of linear layers or makes
+            their weights of other parameters, and for a layer of fan-in 0.
     """
-    if not isinstance(field, LayeredField):
+    if not isinstance(field, LayeredField) or not all(isinstance(m, nn.Linear) for m in field.linears()):
         raise InputError(
             f"expected a chain of linear layers for init {initializer!r}; got {type(field).__name__}, whose "
             "constructor draws its published initial parameters: leave init out"

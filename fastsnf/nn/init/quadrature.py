@@ -78,7 +78,7 @@ class Effort:
     rtol: float = 1e-10
     step: float = 0.1
     rounds: int = 30
-    nodes: int = 8_000_000
+    nodes: int = 4_000_000
 
 
 EXACT = Effort()

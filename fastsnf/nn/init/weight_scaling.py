@@ -11,7 +11,7 @@ from fastsnf.nn.init.bias import BiasInit
 from fastsnf.nn.init.draw import draw_layers, layered, uniform
 from fastsnf.nn.init.number import positive
 from fastsnf.nn.layered import LayeredField
-from fastsnf.spec import FieldSpec, Finer, Identity, Sine
+from fastsnf.spec import FieldSpec, Finer, Sine
 
 
 def weight_scaling_(
@@ -103,9 +103,11 @@ def frequency_tuning_(
 
 
 def takes_weight_scaling(spec: FieldSpec) -> bool:
-    """Return whether SIREN's bounds mean something for every activation of `spec`."""
-    hidden = spec.activations[:-1] if spec.activations[-1] == Identity() else spec.activations
-    return bool(hidden) and all(isinstance(act, Sine | Finer) for act in hidden)
+    """Return whether SIREN's bounds mean something for every activation of `spec` but the last layer's.
+
+    The last layer, whatever follows it (a sigmoid), takes the hidden layers' omega if it has none of its own.
+    """
+    return all(isinstance(act, Sine | Finer) for act in spec.activations[:-1] or spec.activations)
 
 
 def siren_bounds(field: LayeredField, initializer: str) -> list[float]:
@@ -128,6 +130,6 @@ def _bound(field: LayeredField, layer: int) -> float:
     if layer == 0:
         return 1.0 / fan_in
     own = field.spec.activations[layer]
-    act = field.hidden_activation if own == Identity() else own
+    act = own if isinstance(own, Sine | Finer) else field.hidden_activation
     assert isinstance(act, Sine | Finer)  # takes_weight_scaling holds
     return math.sqrt(6.0 / fan_in) / act.omega

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -59,8 +60,14 @@ FORMULAS: dict[Activation, tuple[Formula, Formula]] = {
 """f and f' of every spec; FINER's with |u| + 1 held constant, Gabor's for real u."""
 
 
+@cache
+def of_spec(act: Activation, sigma: float) -> tuple[complex, float, float]:
+    """Return `trapezoid` of the formulas of a spec."""
+    return trapezoid(*FORMULAS[act], sigma)
+
+
 def trapezoid(
-    value: Formula, slope: Formula, sigma: float, points: int = 400_000
+    value: Formula, slope: Formula, sigma: float, points: int = 200_000
 ) -> tuple[complex, float, float]:
     """Return (E[f], E[|f|^2], E[|f'|^2]) for u ~ N(0, sigma^2), smooth on the scale of sigma / 10,000.
 

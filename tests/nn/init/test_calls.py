@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
 from fastsnf.errors import InputError
-from fastsnf.nn import SNF, Field, accelerate, init
+from fastsnf.nn import MFN, SNF, Field, FourierReparameterized, NormalizedField, Wire2d, accelerate, init
+from fastsnf.spec import Sigmoid
 from tests.cases import generator
 from tests.nn.init.draws import make
 
@@ -77,6 +78,14 @@ def test_every_initializer_is_a_function_of_its_name(name: str) -> None:
 )  # fmt: skip
 def test_every_activation_has_an_initializer_of_its_own(activation: str, chosen: str) -> None:
     assert SNF(2, 3, 8, 1, activation=activation).config()["init"] == chosen
+
+
+@pytest.mark.parametrize("initialize", [init.weight_scaling_, init.siren_, init.nfsl_sine_])
+def test_an_activated_last_layer_takes_the_hidden_omega(initialize: Callable[..., Field]) -> None:
+    plain, squashed = make(), make(last_activation=Sigmoid())
+    for field in (plain, squashed):
+        initialize(field, generator=generator(8))
+    assert all(torch.equal(a, b) for a, b in zip(plain.parameters(), squashed.parameters(), strict=True))
 
 
 @pytest.mark.parametrize("activation", ["gaussian", "gabor", "sinc", "gabor-real", "relu", "tanh"])
@@ -144,11 +153,23 @@ def test_a_field_that_is_no_chain_of_layers_is_refused_by_name(name: str) -> Non
         init.initialize_(Plane(), name)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("name", ["siren", "default", "vi3nr", "lecun-normal"])
+@pytest.mark.parametrize("cls", [FourierReparameterized, MFN, Wire2d, NormalizedField])
+def test_published_fields_keep_the_initial_parameters_of_their_constructors(
+    name: str, cls: type[Field]
+) -> None:
+    field = cls(2, 3, 8, 1)  # type: ignore[call-arg]
+    before = [parameter.clone() for parameter in field.parameters()]
+    with pytest.raises(InputError, match=f"init '{name}'; got {cls.__name__}.*leave init out"):
+        init.initialize_(field, name)  # type: ignore[arg-type]
+    assert all(torch.equal(a, b) for a, b in zip(before, field.parameters(), strict=True))
+
+
 @pytest.mark.parametrize("name", init.INITIALIZERS)
 def test_a_layer_without_inputs_is_refused(name: str) -> None:
     field = make()
     field.linears()[2].in_features = 0
-    with pytest.raises(InputError, match="fan-in of 1 or more.*got 0 in layer 2"):
+    with pytest.raises(InputError, match=r"fan-in of 1 or more.*got 0 in layer 2"):
         init.initialize_(field, name)
 
 

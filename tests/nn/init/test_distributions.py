@@ -86,7 +86,7 @@ COMPLEX = (
     "lecun-uniform",
     "random-normal",
 )
-"""Initializers that hold E|w|^2 in complex layers; PyTorch's default draws both parts as it draws real ones."""
+"""Initializers that hold E|w|^2 in complex layers; PyTorch's default draws either part as a real weight."""
 
 
 @pytest.mark.parametrize("name", CASES)

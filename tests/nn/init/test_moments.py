@@ -13,7 +13,7 @@ from fastsnf.errors import InputError
 from fastsnf.nn import init
 from fastsnf.nn.init.quadrature import EXACT, Effort, expectations
 from fastsnf.spec import Activation, Custom, Gabor, Gaussian, Identity, RealGabor, ReLU, Sinc, Sine, Tanh
-from tests.nn.init.expected import FORMULAS, Formula, trapezoid
+from tests.nn.init.expected import FORMULAS, Formula, of_spec
 
 KINK = 1e-8
 """Relative error of the trapezoid where a formula has a kink or a step at 0."""
@@ -29,7 +29,7 @@ def kinked(u: Tensor) -> Tensor:
 @pytest.mark.parametrize("act", FORMULAS, ids=lambda act: act.name)
 def test_moments_are_those_of_a_fine_trapezoid(act: Activation, sigma: float, method: str) -> None:
     found = init.moments(act, sigma, method=method)
-    mean, square, slope = trapezoid(*FORMULAS[act], sigma)
+    mean, square, slope = of_spec(act, sigma)
     assert found.mean == pytest.approx(mean, rel=KINK, abs=1e-9 * math.sqrt(square))
     assert found.square == pytest.approx(square, rel=KINK)
     assert found.slope_square == pytest.approx(slope, rel=1e-4 if act == ReLU() else KINK)
@@ -59,12 +59,11 @@ def test_published_closed_forms() -> None:
 
 @pytest.mark.parametrize("tau", [1e-3, 0.1, 1.0, 30.0, 1000.0])
 def test_sinc_has_the_moments_of_its_fourier_integral(tau: float) -> None:
-    """sinc^2(v) = int_0^2 (1 - k / 2) cos(k v) dk and sinc(v) = int_0^1 cos(k v) dk, E cos = exp(-k^2 tau^2 / 2)."""
+    """sinc^2 = int_0^2 (1 - k/2) cos(kv) dk, sinc = int_0^1 cos(kv) dk; E cos(kv) = exp(-(k tau)^2 / 2)."""
     found = init.moments(Sinc(30.0), tau / 30.0)
-    square = math.sqrt(math.pi / 2) * math.erf(math.sqrt(2) * tau) / tau + math.expm1(-2 * tau**2) / (
-        2 * tau**2
-    )
-    assert found.mean == pytest.approx(math.sqrt(math.pi / 2) * math.erf(tau / math.sqrt(2)) / tau, rel=1e-9)
+    root = math.sqrt(math.pi / 2) / tau
+    square = root * math.erf(math.sqrt(2) * tau) + math.expm1(-2 * tau**2) / (2 * tau**2)
+    assert found.mean == pytest.approx(root * math.erf(tau / math.sqrt(2)), rel=1e-9)
     assert found.square == pytest.approx(square, rel=1e-9)
 
 
@@ -74,7 +73,7 @@ def test_sinc_has_the_moments_of_its_fourier_integral(tau: float) -> None:
      (Gaussian.from_sigma(0.05), 28.30), (RealGabor(1.0, 1.0), 2.68)],
 )  # fmt: skip
 def test_variances_that_the_paper_prints(act: init.ActivationLike, variance: float) -> None:
-    """VI3NR, Tables 1 and 3, at sigma_p = 1; the Gaussian's 28.07 there is Monte Carlo's, 28.30 is Eq. 16's."""
+    """VI3NR, Tables 1 and 3, sigma_p = 1; the Gaussian's 28.07 there is Monte Carlo's, 28.30 is Eq. 16's."""
     assert init.gain(act) ** 2 == pytest.approx(variance, abs=0.005)
 
 
@@ -87,9 +86,9 @@ def test_variances_that_the_paper_prints(act: init.ActivationLike, variance: flo
         (lambda u: torch.exp(5 * u), 1.0, math.exp(50)),
         (lambda u: u**3, 2.0, 15 * 64),
         (lambda u: torch.exp(-(((u - 2) / 0.02) ** 2)), 1.0,
-         math.exp(-8 / (1 + 4 * 2500)) / math.sqrt(1 + 4 * 2500)),
+         math.exp(-20_000 / 10_001) / math.sqrt(10_001)),
         (lambda u: (u > 0.3).double(), 1.0, 0.5 * math.erfc(0.3 / math.sqrt(2))),
-        (lambda u: u.abs().rsqrt().clamp(max=1e300) ** 0.5, 1.0, 2**-0.25 * math.gamma(0.25) / math.sqrt(math.pi)),
+        (lambda u: u.abs() ** -0.25, 1.0, 2**-0.25 * math.gamma(0.25) / math.sqrt(math.pi)),
     ],
     ids=["narrow", "very-narrow", "fast", "exponential", "cubic", "narrow-off-centre", "step", "singular"],
 )  # fmt: skip
@@ -159,7 +158,7 @@ def test_monte_carlo_is_off_by_its_error_and_repeats_itself(act: init.Activation
 def test_complex_gabor_of_complex_input_is_what_samples_say(sigma: float) -> None:
     act = Gabor(20.0, 10.0)
     exact = init.moments(act, sigma, complex_input=True)
-    drawn = init.moments(act, sigma, method="monte-carlo", samples=400_000, complex_input=True)
+    drawn = init.moments(act, sigma, method="monte-carlo", samples=200_000, complex_input=True)
     assert exact.method == "closed-form"
     assert abs(drawn.mean - exact.mean) < 4 * drawn.mean_error
     assert abs(drawn.square - exact.square) < 4 * drawn.square_error
@@ -199,9 +198,8 @@ def test_a_parameter_inside_a_function_is_read_again() -> None:
         (lambda u: torch.exp(40 * u), "infinite"),
         (torch.sqrt, r"undefined \(NaN\)"),
         (lambda u: 1 / u, "quadrature reached .*infinite or too rough"),
-        (lambda u: torch.sin(1e7 * u), "quadrature reached .*monte-carlo"),
     ],
-    ids=["zero", "dead", "heavy", "overflow", "nan", "pole", "unresolved"],
+    ids=["zero", "dead", "heavy", "overflow", "nan", "pole"],
 )
 def test_an_activation_without_a_usable_second_moment_is_refused(function: Formula, kind: str) -> None:
     with pytest.raises(InputError, match=kind):
