@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from fastsnf.analysis.distributions import Distance, distance_to_arcsine, distance_to_normal
+from fastsnf.analysis.distributions import Arcsine, Distance, distance_to_arcsine, distance_to_normal
 from fastsnf.analysis.panels import Line, Lines, Panel, draw_panels
 from fastsnf.errors import InputError
 from fastsnf.ops.registration import own_precision
@@ -206,16 +206,14 @@ def _histogram(title: str, sample: Sample, *, arcsine: bool = False) -> Panel:
     """Return a histogram beside the density of a normal, or of the arcsine distribution."""
     x = sample.centres
     lines = [Line("found", x.tolist(), sample.density.tolist())]
-    if arcsine and bool((x.abs() <= 1).all()):
-        density = 1.0 / (math.pi * (1.0 - x.square()).clamp_min(1e-9).sqrt())
-        lines.append(Line(f"arcsine, KS {sample.to_arcsine.ks:.3f}", x.tolist(), _inside(density)))
+    if arcsine and sample.deviation > 0 and bool((x.abs() <= 1).all()):
+        half = 0.5 * (x[1] - x[0])
+        density = (Arcsine().cdf(x + half) - Arcsine().cdf(x - half)) / (
+            2.0 * half
+        )  # bar by bar: it has poles
+        lines.append(Line(f"arcsine, KS {sample.to_arcsine.ks:.3f}", x.tolist(), density.tolist()))
     elif sample.deviation > 0:
         z = (x - sample.mean) / sample.deviation
         density = torch.exp(-0.5 * z.square()) / (sample.deviation * math.sqrt(2.0 * math.pi))
         lines.append(Line(f"normal, KS {sample.to_normal.ks:.3f}", x.tolist(), density.tolist()))
     return Lines(title, lines, "value", "density")
-
-
-def _inside(density: Tensor) -> Sequence[float]:
-    """Return a density without the poles at the ends of its range."""
-    return density.clamp(max=2.0 * float(density.median()) + 1.0).tolist()
