@@ -57,7 +57,7 @@ class ImagesSettings(Settings):
     images: int = setting(8, "The first so many pictures of the folder; grids take the first.", least=1)
     size: str = setting("64x64", "Crop and resize; the paper does not state its own.", "WxH")
     mode: str = setting("gray", "Colours, which the paper does not state.", "NAME", choices=("gray", "rgb"))
-    steps: int = setting(500, "Steps of Adam on all pixels, which the paper does not state.", least=1)
+    steps: int = setting(300, "Steps of Adam on all pixels, which the paper does not state.", least=1)
     lr: float = setting(3e-4, "Learning rate, which the paper does not state.", "LR", above=0.0)
     schedule: str = setting(
         "cosine", "Of the learning rate, as fastsnf fit takes it; not stated either.", "TEXT"

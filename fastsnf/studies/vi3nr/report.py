@@ -6,8 +6,10 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from fastsnf.nn.init import condition
 from fastsnf.studies.study import Outcome, finished, reasons
 from fastsnf.studies.table import EMPTY, Table, small
+from fastsnf.studies.vi3nr.activations import SPECS
 from fastsnf.studies.vi3nr.cases import METHODS, NO_ROOT, PRINTED, PRINTED_CASES, SAMPLED, sigma_p_of
 from fastsnf.studies.vi3nr.comparison import DEVIATIONS, Notes, compared, sigma_cell, variance_cell, word
 from fastsnf.studies.vi3nr.published import ERRORS, SAMPLES, SIGMA_P, VARIANCES, half_digit
@@ -157,9 +159,19 @@ def _net_row(
     elif method.endswith("vi3nr-root") and activation in NO_ROOT and not method.startswith(PRINTED):
         why = ARTEFACT
     elif outside:
-        why = ONE_NET
+        why = _compounded(activation, sizes[0]) if method == "vi3nr-root" else ONE_NET
     name = METHODS.get(method.removeprefix(PRINTED), method)
     return (f"{activation}, {name}", small(sigma_p_of(activation, method)), *cells, notes.number(why))
+
+
+def _compounded(activation: str, layers: int) -> str:
+    """Return what the paper's rounded sigma_p does to gradients, as a note."""
+    sigma_p = SIGMA_P[activation]
+    left = condition(SPECS[activation], float(sigma_p))
+    return (
+        f"At the paper's sigma_p, {sigma_p}, Eq. 13's left side is {left:.4f}, over {layers} layers "
+        f"a factor of {left**layers:.2g} in the variance of gradients: see --as-published for nets with it."
+    )
 
 
 def samples(outcomes: Sequence[Outcome], sizes: Sequence[int], net: tuple[int, int]) -> Table:
@@ -189,8 +201,8 @@ def samples(outcomes: Sequence[Outcome], sizes: Sequence[int], net: tuple[int, i
         (
             "E_W: relative error of sigma^2(W), mean +- deviation over as many draws as seeds.",
             "ms: one estimate on this machine's CPU, derivative included; the paper's of its own machine.",
-            "1M samples is the configuration of Table 3's Gaussian too, for which the paper prints 0.9 and "
-            "35.6 there and 3.4 and 18.3 here: so far do two nets lie apart.",
+            "With 1M samples the paper prints 0.9 and 35.6 in Table 3, whose sigma_p is 0.078, and 3.4 and "
+            "18.3 here: another net, and by E_b a sigma_p nearer to the root.",
             *notes.lines(),
             *_other_sizes(net),
             *reasons([o for o in outcomes if o.row.facts["kind"] == "samples"]),

@@ -65,6 +65,13 @@ def test_the_papers_size_is_compared(tmp_path, undrawn, monkeypatch):
     row = next(r for r in errors.rows if r[0] == "tanh, Xavier")
     assert row[5] == row[9] == "no"
     assert any(note.startswith(f"{row[-1]} The paper prints one net") for note in errors.notes)
+    row = next(r for r in errors.rows if r[0] == "gaussian, VI3NR, Eq. 13")
+    t = (0.078 / 0.05) ** 2
+    left = t * t / (1.0 + 2.0 * t)  # Eq. 13 by Eq. 16 and its like for f'
+    said = (
+        f"{row[-1]} At the paper's sigma_p, 0.078, Eq. 13's left side is {left:.4f}, over 100 layers a factor"
+    )
+    assert any(note.startswith(f"{said} of {left**100:.2g}") for note in errors.notes)
 
 
 def test_as_published_adds_the_search_and_its_nets(tmp_path, undrawn, monkeypatch):
