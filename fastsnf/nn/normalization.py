@@ -124,10 +124,11 @@ class CrossNorm(Normalization):
                 self.mean.copy_(mean)
                 self.var.copy_(var)
                 inverse = self.inverse_count.fill_(1.0 / len(x)).clone()
+        features = x.shape[1]
         rows = x.sum(dim=1, keepdim=True)
-        mu = (mean + inverse * (rows - x)) / (1.0 + inverse * x.shape[1])  # both divided by N
-        scale = torch.rsqrt(var + x.var(dim=1, keepdim=True, correction=1) + EPS)
-        return (x - mu) * scale * self.weight + self.bias
+        mu = (mean + inverse * (rows - x)) / (1.0 + inverse * features)  # both divided by N
+        across = (x - rows / features).square().sum(dim=1, keepdim=True) / (features - 1)
+        return (x - mu) * torch.rsqrt(var + across + EPS) * self.weight + self.bias
 
 
 NORMS: dict[str, type[Normalization]] = {"batch": BatchNorm, "cross": CrossNorm}
