@@ -89,7 +89,7 @@ class Option:
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Base of the settings of a study; every default is the paper's."""
+    """Base of the settings of a study; a default is the paper's unless its help says the paper's."""
 
     def __post_init__(self) -> None:
         for entry in fields(self):

@@ -13,6 +13,7 @@ from fastsnf.studies.ws import initial_tables as tables_of
 from fastsnf.studies.ws import measures
 from fastsnf.studies.ws.config import InitSettings
 from fastsnf.studies.ws.fits import WEIGHTS, methods, name_of
+from fastsnf.studies.ws.initial_claims import claims
 from fastsnf.studies.ws.initial_pictures import panels_of
 from fastsnf.studies.ws.sources import Source, sources
 
@@ -33,7 +34,7 @@ class Initial(Study[InitSettings]):
 
     def rows(self) -> list[Row]:
         """Return the rows, figure by figure."""
-        rows = [Row({"kind": "curve"}, "curve of Eq. 27")]
+        rows = [Row({"kind": "curve"}, "curve of Eq. 27"), Row({"kind": "lemmas"}, "Lemmas 4.1 and 4.2")]
         rows += self._activations() + self._spectra() + self._pictures() + self._ntks()
         return rows
 
@@ -105,6 +106,8 @@ class Initial(Study[InitSettings]):
         kind = facts["kind"]
         if kind == "curve":
             return measures.arcsine_curve()
+        if kind == "lemmas":
+            return measures.lemmas()
         if kind == "activations":
             return measures.activations(facts)
         if kind == "line":
@@ -126,7 +129,7 @@ class Initial(Study[InitSettings]):
             tables_of.spectra_table(outcomes, s, "plane"),
             tables_of.pictures_table(outcomes),
             tables_of.ntk_table(outcomes, s),
-            tables_of.claims(outcomes, s),
+            claims(outcomes, s),
         ]
 
     def draw(self, outcomes: Sequence[Outcome], folder: Path) -> list[Path]:

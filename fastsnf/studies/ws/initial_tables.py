@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import combinations
 from statistics import fmean
 from typing import Any
 
 from fastsnf.studies.study import Outcome, finished, reasons
 from fastsnf.studies.table import EMPTY, Table, figure, small
-from fastsnf.studies.ws.claims import Claim, chain, claims_table, rises
 from fastsnf.studies.ws.config import InitSettings
-from fastsnf.studies.ws.fits import FREQUENCY, WEIGHTS, methods, name_of
+from fastsnf.studies.ws.fits import methods, name_of
 from fastsnf.studies.ws.measures import THRESHOLDS, bias_bound, expected_second
 
 ARCSINE = 0.5
@@ -20,10 +18,6 @@ TOLERANCE = 0.1
 """Of E h^2, as a share: what "approximately" may mean in Prop. 3.1; the paper prints none."""
 KS_SLACK = 0.01
 """Between two KS distances, for the spread of a few seeds."""
-FLAT = 0.5
-"""dB by which a flat spectrum may seem to decay more than another one."""
-ALIKE = 0.9
-"""Least correlation of two pictures' log spectra that counts as "similar"."""
 
 
 def means(outcomes: Sequence[Outcome], key: str, **facts: Any) -> Any:
@@ -40,7 +34,7 @@ def activations_table(outcomes: Sequence[Outcome], s: InitSettings) -> Table:
     """Return Prop. 3.1: E h^2 and KS distances, layer by layer from the second on."""
     rows = []
     for bias in ("zero", "default"):
-        one = _worst(outcomes, bias, 1.0)
+        one = worst_ks(outcomes, bias, 1.0)
         for alpha in s.alphas:
             facts = {"kind": "activations", "bias": bias, "factor": alpha}
             second = means(outcomes, "second", **facts)
@@ -51,7 +45,7 @@ def activations_table(outcomes: Sequence[Outcome], s: InitSettings) -> Table:
             wide = expected_second(
                 second[0], len(second), alpha, bias_bound(s.omega, s.hidden_features, bias)
             )
-            worst = _worst(outcomes, bias, alpha)
+            worst = worst_ks(outcomes, bias, alpha)
             inside = max(abs(value - ARCSINE) for value in second[1:]) <= TOLERANCE * ARCSINE
             rows.append(
                 (
@@ -174,116 +168,7 @@ def ntk_table(outcomes: Sequence[Outcome], s: InitSettings) -> Table:
     )
 
 
-def claims(outcomes: Sequence[Outcome], s: InitSettings) -> Table:
-    """Return what the paper says of these figures, with verdicts."""
-    found = [_arcsine_claim(outcomes, s), _low_claim(outcomes, s), *_curve_claims(outcomes)]
-    for kind, name in (("line", "Fig. 4"), ("plane", "Fig. 11")):
-        values = [means(outcomes, "centroid", kind=kind, factor=alpha) for alpha in sorted(s.alphas)]
-        tails = [means(outcomes, "decay", kind=kind, factor=alpha) for alpha in sorted(s.alphas)]
-        up = [v for v in values if v is not None]
-        slower = [v for v in tails if v is not None]
-        found.append(
-            Claim(f"{name}: the spectrum moves up with alpha", "rises", chain(up), "strictly", rises(up))
-        )
-        found.append(
-            Claim(f"{name}: it decays less with alpha (dB)", "rises", chain(slower), f"{FLAT:g} dB",
-                  rises(slower, FLAT))
-        )  # fmt: skip
-    found += [_alike_claim(outcomes), *_ntk_claims(outcomes, s)]
-    return claims_table(found, title="What the paper says of initialization")
-
-
-def _arcsine_claim(outcomes: Sequence[Outcome], s: InitSettings) -> Claim:
-    kept = [a for a in sorted(s.alphas) if a >= 1.0]
-    worst = [_worst(outcomes, "zero", a) for a in kept]
-    there = [w for w in worst if w is not None]
-    one = _worst(outcomes, "zero", 1.0)
-    holds = None if one is None or len(there) < 2 else max(there) <= one + KS_SLACK
-    return Claim(
-        "Prop. 3.1: for alpha >= 1 activations are as near to arcsine as SIREN's",
-        "approximately arcsine", f"KS {chain(there)}", f"KS(1) + {KS_SLACK:g}", holds,
-    )  # fmt: skip
-
-
-def _low_claim(outcomes: Sequence[Outcome], s: InitSettings) -> Claim:
-    low = [a for a in sorted(s.alphas) if a < 0.5236]
-    one = _worst(outcomes, "zero", 1.0)
-    worst = [_worst(outcomes, "zero", a) for a in low]
-    there = [w for w in worst if w is not None]
-    holds = None if one is None or not there else min(there) > one
-    return Claim(
-        "App. A.2, case 1: for alpha < pi/6 they are not",
-        "not arcsine",
-        f"KS {chain(there)}",
-        "> KS(1)",
-        holds,
-    )
-
-
-def _curve_claims(outcomes: Sequence[Outcome]) -> list[Claim]:
-    found = []
-    for key, name in (("published", "the paper's approximation"), ("exact", "exact")):
-        holds, here = None, EMPTY
-        for outcome in finished(outcomes, kind="curve"):
-            result = outcome.result
-            assert result is not None
-            curve = dict(zip(result["alphas"], result[key], strict=True))
-            above = [curve[a] for a in curve if a >= 1.0]
-            holds = max(above) <= curve[1.0] * (1.0 + 1e-9)
-            here = f"{curve[1.0]:.4g} at 1, at most {max(above):.4g} above, {above[-1]:.2g} at the end"
-        found.append(
-            Claim(f"Fig. 9: the error for alpha >= 1 is no larger than at 1 ({name})", "no larger", here,
-                  "none", holds)
-        )  # fmt: skip
-    return found
-
-
-def _alike_claim(outcomes: Sequence[Outcome]) -> Claim:
-    curves = [o.result["amplitudes"] for o in finished(outcomes, kind="picture") if o.result is not None]
-    found = [correlation(a, b) for a, b in combinations(curves, 2) if len(a) == len(b)]
-    return Claim(
-        "Fig. 11: pictures have similar spectra",
-        "similar",
-        f"least correlation of log spectra {min(found):.3f}" if found else EMPTY,
-        f">= {ALIKE:g}",
-        min(found) >= ALIKE if found else None,
-    )
-
-
-def _ntk_claims(outcomes: Sequence[Outcome], s: InitSettings) -> list[Claim]:
-    alphas = [a for a in sorted(s.alphas) if a >= 1.0]
-
-    def of(key: str, method: str, factors: Sequence[float]) -> list[Any]:
-        values = [means(outcomes, key, kind="ntk", method=method, factor=f) for f in factors]
-        return [value for value in values if value is not None]
-
-    scaled, tuned = of("condition", WEIGHTS, alphas), of("condition", FREQUENCY, sorted(s.tuned))
-    aligned = [values[0] for values in of("alignment", WEIGHTS, alphas)]
-    others = scaled[1:]
-    return [
-        Claim("Fig. 5a: the eNTK's condition number is smaller for every alpha > 1 than SIREN's",
-              "much smaller", chain(scaled), "every one", max(others) < scaled[0] if others else None),
-        Claim("Fig. 5a: weight scaling gets below frequency tuning", "smaller",
-              f"{chain(scaled)}; first omega {chain(tuned)}", "least < least",
-              min(others) < min(tuned) if others and tuned else None),
-        Claim(f"Fig. 5b: errors lie in larger eigenvalues, E({THRESHOLDS[0]:g})", "better aligned",
-              chain(aligned), "largest alpha above SIREN",
-              aligned[-1] > aligned[0] if len(aligned) > 1 else None),
-    ]  # fmt: skip
-
-
-def correlation(first: Sequence[float], second: Sequence[float]) -> float:
-    """Return Pearson's correlation of two spectra's logarithms.
-
-    >>> round(correlation([1.0, 10.0, 100.0], [2.0, 20.0, 200.0]), 9)
-    1.0
-    """
-    import numpy as np
-
-    return float(np.corrcoef(np.log(np.asarray(first) + 1e-300), np.log(np.asarray(second) + 1e-300))[0, 1])
-
-
-def _worst(outcomes: Sequence[Outcome], bias: str, alpha: float) -> float | None:
+def worst_ks(outcomes: Sequence[Outcome], bias: str, alpha: float) -> float | None:
     """Return the largest KS distance of the layers from the second on."""
     found = means(outcomes, "ks", kind="activations", bias=bias, factor=alpha)
     return None if not found or len(found) < 2 else max(found[1:])

@@ -11,8 +11,10 @@ import torch
 
 from fastsnf.analysis import (
     arcsine_error,
+    bessel_series,
     data_at,
     field_spectrum,
+    harmonic_bounds,
     layer_statistics,
     ntk_spectrum,
     sampled_points,
@@ -26,6 +28,8 @@ SHARE = 0.95
 """Of a spectrum's energy, below whose frequency it is counted."""
 CURVE = tuple(round(0.1 * k, 1) for k in range(1, 61))
 """Alphas of the curve of Eq. 27."""
+ORDERS = (1, 3, 5, 7)
+"""Orders l at which Lemma 4.2 is checked."""
 THRESHOLDS = (0.5, 0.1, 0.01)
 """t of Eq. 9 at which the alignment is kept."""
 
@@ -89,6 +93,27 @@ def picture_spectrum(facts: Mapping[str, Any], source: Source) -> dict[str, Any]
 def arcsine_curve() -> dict[str, Any]:
     """Return the curve of Eq. 27, as the paper approximates it and exactly (Fig. 9)."""
     return arcsine_error(CURVE).row()
+
+
+def lemmas() -> dict[str, Any]:
+    """Return the largest error of Lemma 4.1's series, relative to the values, and checks of Lemma 4.2.
+
+    The network of Eq. 6 has 8 features a layer and weights as large as weight scaling by 4 makes them.
+    """
+    gen = torch.Generator().manual_seed(0)
+    w1, w2, w3 = (
+        torch.randn(*shape, generator=gen, dtype=torch.float64) for shape in ((8, 1), (8, 8), (1, 8))
+    )
+    x = torch.linspace(-1.0, 1.0, 101, dtype=torch.float64)[:, None]
+    w1, w2 = 30.0 * w1, 4.0 * w2
+    values = torch.sin(torch.sin(x @ w1.T) @ w2.T) @ w3.T
+    weights = torch.linspace(-math.pi / 2, math.pi / 2, 202, dtype=torch.float64)[1:-1]
+    bounds = [harmonic_bounds(weights, order) for order in ORDERS]
+    return {
+        "series": float((bessel_series(x, w1, w2, w3) - values).abs().max() / values.abs().max()),
+        "checked": sum(len(bound.w2) for bound in bounds),
+        "hold": sum(int(bound.holds.sum()) for bound in bounds),
+    }
 
 
 def initial_ntk(facts: Mapping[str, Any], source: Source) -> dict[str, Any]:

@@ -4,12 +4,12 @@ import doctest
 
 import pytest
 
-from fastsnf.studies.ws import claims, fits, initial_tables, measures, optimal
+from fastsnf.studies.ws import claims, fits, initial_claims, measures, optimal
 from fastsnf.studies.ws.claims import COLUMNS, Claim, claims_table
 
 
 @pytest.mark.parametrize(
-    "module", [claims, fits, initial_tables, measures, optimal], ids=lambda m: m.__name__
+    "module", [claims, fits, initial_claims, measures, optimal], ids=lambda m: m.__name__
 )
 def test_the_examples_of_docstrings(module):
     result = doctest.testmod(module)
