@@ -12,8 +12,8 @@ from fastsnf.studies.ws.initial_tables import ARCSINE
 from fastsnf.studies.ws.measures import activations, bias_bound, decay, expected_second, quantile
 
 TINY = {
-    "hidden_features": 24, "line_features": 16, "line_points": 512, "line_omega": 100.0, "size": 32, "bands": 16,
-    "points": 64, "ntk_points": 32, "seeds": 1, "alphas": (0.25, 1.0, 2.37), "tuned": (2.0,),
+    "hidden_features": 24, "line_features": 16, "line_points": 512, "line_omega": 100.0, "size": 32,
+    "bands": 16, "points": 64, "ntk_points": 32, "seeds": 1, "alphas": (0.25, 1.0, 2.37), "tuned": (2.0,),
 }  # fmt: skip
 
 
