@@ -121,7 +121,7 @@ def _search(
     try:
         for entry in inputs[: 1 if options.transfer else None]:
             if not options.no_progress:
-                console.print(f"{entry.name}: {options.over}", soft_wrap=True)
+                console.print(_heading(options.over, entry), soft_wrap=True)
             result = tune(
                 entry.signal, entry.make_field, entry.config, over=options.over, values=options.values,
                 low=low, high=high, candidates=options.candidates, rounds=options.rounds,
@@ -139,6 +139,21 @@ def _search(
     finally:
         progress.close()
     return found, moved
+
+
+def _heading(over: str, entry: Input) -> str:
+    """Return what is searched on an input, with the rule of thumb where there is one."""
+    from fastsnf.studies.tune import OVER, rule_for
+    from fastsnf.studies.tune.rule import training_grid
+    from fastsnf.studies.tune.search import HOLDOUT
+
+    signal, heading = entry.signal, f"{entry.name}: {OVER[over].symbol}"
+    if over != "alpha":
+        return heading
+    grid = training_grid(signal.shape, entry.config.holdout or HOLDOUT)
+    rule = rule_for(entry.make_field({}, entry.config.seed), grid, signal.kind)
+    size = " x ".join(map(str, grid))
+    return heading if rule is None else f"{heading}, rule of thumb for {size} training points {rule:.2f}"
 
 
 def _line(over: str, trial: Trial) -> str:

@@ -11,7 +11,7 @@ from fastsnf.signals import Signal
 from fastsnf.studies.tune.knobs import OVER
 from fastsnf.studies.tune.race import MakeField, Steps, Watch
 from fastsnf.studies.tune.result import STEPS, TuneResult
-from fastsnf.studies.tune.rule import rule_for
+from fastsnf.studies.tune.rule import rule_for, training_grid
 from fastsnf.studies.tune.search import HOLDOUT, LEAST_POINTS, tune
 from fastsnf.train.config import FULL, FitConfig
 from fastsnf.train.points import split
@@ -101,7 +101,7 @@ def auto_alpha(
         raise InputError(f"expected share to be above 0 and at most 1; got {share}")
     field = make_field({"alpha": 1.0}, config.seed)
     OVER["alpha"].reference(field, config)  # raises for another initializer
-    rule = rule_for(field, _trained_grid(signal, config), kind or signal.kind)
+    rule = rule_for(field, training_grid(signal.shape, config.holdout), kind or signal.kind)
     options, why = _short(signal, config, share)
     if options is None:
         return AutoAlpha(_fallback(signal, rule), rule, None, f"{why}: {_source(rule)}", 0.0)
@@ -148,10 +148,6 @@ def _points_of(signal: Signal, config: FitConfig) -> float:
     if config.epochs is not None:
         budgets.append(int(config.epochs * points))
     return float(min(budgets or [FitConfig.default_steps * config.points_per_step(points)]))
-
-
-def _trained_grid(signal: Signal, config: FitConfig) -> list[int]:
-    return [-(-size // (config.holdout or 1)) for size in signal.shape]
 
 
 def _fallback(signal: Signal, rule: float | None) -> float:

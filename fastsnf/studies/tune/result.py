@@ -266,7 +266,7 @@ class TuneResult:
             "held-out points",
             [
                 Line("test", values, [trial.psnr_test for trial in whole]),
-                Line(f"{self.share:g} of {self.reference:g}'s", ends, [self.threshold] * len(ends)),
+                Line(f"{self.share:g} x that of {self.reference:g}", ends, [self.threshold] * len(ends)),
             ],
             symbol, "test PSNR, dB", x_log=True,
         )  # fmt: skip

@@ -99,6 +99,15 @@ def rule_of_thumb(
     return float(max(1.0, wanted ** (1.0 / (hidden_layers + 1))))
 
 
+def training_grid(shape: Sequence[int], holdout: int | None) -> list[int]:
+    """Return the grid of the points that are trained on: every `holdout`-th of each axis, None for all.
+
+    >>> training_grid((512, 511), 2)
+    [256, 256]
+    """
+    return [-(-size // (holdout or 1)) for size in shape]
+
+
 def rule_for(field: Field, shape: Sequence[int], kind: str = "image") -> float | None:
     """Return the rule of thumb for a field on a grid of training points, None where it does not apply.
 

@@ -15,7 +15,7 @@ from fastsnf.studies.records import Records
 from fastsnf.studies.tune.knobs import OVER, Knob
 from fastsnf.studies.tune.race import Candidate, MakeField, Race, Runner, Steps, Watch, arithmetic
 from fastsnf.studies.tune.result import Run, TuneResult, best_of, ranking_of
-from fastsnf.studies.tune.rule import rule_for
+from fastsnf.studies.tune.rule import rule_for, training_grid
 from fastsnf.train.config import FitConfig, make_config
 from fastsnf.train.plan import Plan, make_plan
 from fastsnf.train.points import split
@@ -104,7 +104,11 @@ def tune(
         raise InputError(f"expected share to be a number above 0; got {share}")
     field = make_field({}, seeds[0])
     base = knob.checked(knob.reference(field, settings) if reference is None else reference)
-    rule = rule_for(field, _grid(signal, settings), signal.kind) if over == "alpha" else None
+    rule = (
+        rule_for(field, training_grid(signal.shape, settings.holdout), signal.kind)
+        if over == "alpha"
+        else None
+    )
     first = _first(knob, base, values, (low, high), candidates, rule if start is None else start)
     with arithmetic(settings):
         fits = _Fits(signal, make_field, settings, knob, seeds, records)
@@ -205,11 +209,6 @@ def _counts(signal: Signal, config: FitConfig) -> tuple[int, int]:
             f"{counts[1]}: take a larger signal"
         )
     return counts
-
-
-def _grid(signal: Signal, config: FitConfig) -> list[int]:
-    """Return the grid of the points that are trained on."""
-    return [-(-size // (config.holdout or 1)) for size in signal.shape]
 
 
 def _seeds(given: FitConfig | Sequence[int]) -> list[int]:

@@ -18,7 +18,7 @@ from tests.studies.tune.cases import image, maker
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "full": {"batch_size": "full", "lr": 2e-3, "steps": 110, "target_psnr": 30.0},
-    "mini-batches": {"batch_size": 80, "lr": 2e-3, "steps": 90, "target_psnr": 27.0},
+    "mini-batches": {"batch_size": 80, "lr": 2e-3, "steps": 80, "target_psnr": 27.0},
     "cosine": {"batch_size": 64, "schedule": "cosine", "lr": 3e-3, "steps": 40, "target_psnr": 26.0},
     "bce": {"batch_size": 64, "loss": "bce", "lr": 3e-3, "steps": 40, "target_psnr": 20.0},
     "sgd": {"optimizer": "sgd", "lr": 0.1, "steps": 30, "target_psnr": 12.0},
