@@ -12,6 +12,9 @@ from typing import Any, ClassVar
 
 from fastsnf.errors import InputError, unknown
 
+LARGEST = 1e20
+"""Bound of factors and deviations: with 32 octaves above them frequencies are finite in float32."""
+
 
 @dataclass(frozen=True)
 class Encoding:
@@ -124,5 +127,5 @@ def _check_whole(name: str, value: Any, least: int, most: int) -> None:
 
 def _check_positive(name: str, value: Any) -> None:
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not 0 < value < math.inf:
-        raise InputError(f"expected {name} to be a positive finite number; got {value!r}")
+    if not number or not 0 < value <= LARGEST:
+        raise InputError(f"expected {name} to be a positive number of at most {LARGEST:g}; got {value!r}")

@@ -133,7 +133,7 @@ def test_encodings_override_and_drop() -> None:
         (Positional(4), {"frequencies": 5}, r"the encoding Positional\(4\); got frequencies=5"),
         ("fourrier", {}, "did you mean 'fourier'"),
         ("positional", {"frequencies": 99}, "from 1 to 32"),
-        ("fourier", {"sigma": -1.0}, "positive finite"),
+        ("fourier", {"sigma": -1.0}, "a positive number"),
     ],
 )
 def test_parameters_that_an_encoding_does_not_have(name, parameters, said) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import torch
@@ -13,6 +12,7 @@ from fastsnf.nn.arguments import activations_of
 from fastsnf.nn.encoder import Encoder
 from fastsnf.nn.init import BiasInit, default_initializer, initialize_, initializer_name
 from fastsnf.nn.init.draw import uniform
+from fastsnf.nn.init.number import positive
 from fastsnf.nn.layered import LayeredField
 from fastsnf.nn.linear import Device, check_sizes, linear_chain
 from fastsnf.spec import Activation, FieldSpec
@@ -81,6 +81,8 @@ class SNF(LayeredField):
     ) -> None:
         sizes = {"in_features": in_features, "out_features": out_features, "hidden_features": hidden_features}
         check_sizes(**sizes, hidden_layers=hidden_layers)
+        for name, number in (("alpha", alpha), ("sigma_p", 1.0 if sigma_p is None else sigma_p)):
+            positive(name, number)  # files hold them, whether the initializer reads them or not
         hidden, first = activations_of(
             activation, first_activation, first_omega=first_omega, hidden_omega=hidden_omega, scale=scale
         )
@@ -122,8 +124,7 @@ class SNF(LayeredField):
     def _draw_first_bias(self, bound: float, generator: torch.Generator | None) -> None:
         """Write FINER's first biases, U(-bound, bound)."""
         bias = self.linears()[0].bias
-        if isinstance(bound, bool) or not isinstance(bound, int | float) or not 0 < bound < math.inf:
-            raise InputError(f"expected first_bias to be a number above 0; got {bound!r}")
+        bound = positive("first_bias", bound)
         if bias is None:
             raise InputError(f"expected a field with biases for first_bias={bound}; got bias=False: drop one")
         uniform(bound)(bias, generator)
