@@ -30,7 +30,7 @@ def kumar_gain(activation: ActivationLike) -> float:
         InputError: where f is not differentiable at 0 or f'(0) = 0 (Gaussian, sinc): the first-order
             expansion that the gain comes from says nothing there.
 
-    Source: Kumar, "On weight initialization in deep neural networks", 2017, Eq. 14.
+    Source: Kumar, "On weight initialization in deep neural networks", 2017; VI3NR, Table 1.
     """
     at = torch.tensor([-_STEP, 0.0, _STEP], dtype=torch.float64)
     h, slope = values_and_slopes(activation, at)
@@ -68,7 +68,7 @@ def kumar_normal_(
     Raises:
         InputError: as `kumar_gain`; for a bad `bias_init`, or a field that is not a chain of linear layers.
 
-    Source: Kumar 2017, Eq. 14; compared with in VI3NR's Table 1.
+    Source: Kumar, "On weight initialization in deep neural networks", 2017; VI3NR, Table 1.
     """
     activations = [
         field.hidden_activation if act == Identity() else act

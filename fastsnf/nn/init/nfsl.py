@@ -1,4 +1,4 @@
-"""The initializers of "Neural fields need fewer parameters": a small last layer."""
+"""NFSL's initializers: a last layer so small that fewer parameters fit as many samples."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def nfsl_normal_(
     Raises:
         InputError: for a bad `head_factor` or `bias_init`, or a field that is not a chain of linear layers.
 
-    Source: Saratchandran et al., "Analyzing the Neural Tangent Kernel of Periodically Activated Coordinate
-    Networks" line of work, CVPR 2024, Initialization 1, Eq. 4.10 and 4.11.
+    Source: Saratchandran et al., "From Activation to Initialization: Scaling Insights for Optimizing Neural
+    Fields", CVPR 2024 (NFSL), Initialization 1, Eq. 4.10 and 4.11.
     """
     factor = positive("head_factor", head_factor)
     fans = [linear.in_features for linear in layered(field, "nfsl-normal").linears()]

@@ -24,8 +24,7 @@ def random_normal_(
 
     Args:
         field: of any activations; changed in place.
-        std: the deviation, above 0. The paper prints none; 0.1 is in the range of its search for the
-            widths of 128 to 256.
+        std: the deviation, above 0. The paper prints none: it searches one for each task.
         bias_init: ``"default"``, ``"zero"``, ``"like-weights"`` or a number.
         generator: the source; None for torch's global one.
 

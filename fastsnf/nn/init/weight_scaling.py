@@ -24,7 +24,8 @@ def weight_scaling_(
     """Scale SIREN's initial weights by `alpha` in every layer but the last.
 
     With fan-in d and the layer's own omega: first layer U(+-alpha/d), hidden layers
-    U(+-alpha sqrt(6/d)/omega), last layer U(+-sqrt(6/d)/omega) with the hidden omega. Biases are not scaled.
+    U(+-alpha sqrt(6/d)/omega), last layer U(+-sqrt(6/d)/omega) with the hidden omega. Biases are not scaled;
+    the first layer's omega is in no bound.
 
     Args:
         field: of sine or FINER layers; changed in place.
@@ -52,6 +53,8 @@ def siren_(
 ) -> LayeredField:
     """Initialize as SIREN: first layer U(+-1/d), the others U(+-sqrt(6/d)/omega), for fan-in d.
 
+    omega is the layer's own, and the hidden layers' in the last one; the first layer's is in no bound.
+
     Args:
         field: of sine or FINER layers; changed in place.
         bias_init: ``"default"`` (the original's: PyTorch's), ``"zero"``, ``"like-weights"`` or a number.
@@ -76,7 +79,7 @@ def frequency_tuning_(
     bias_init: BiasInit = "default",
     generator: torch.Generator | None = None,
 ) -> LayeredField:
-    """Initialize as SIREN, with the first layer's weights `factor` times as large.
+    """Initialize as SIREN, with the first layer's weights `factor` times as large: U(+-factor/d).
 
     With zero biases the initial function is the very one of SIREN's initializer in a field whose first omega
     is `factor` times as large; other biases keep their phases here and have `factor` times those there. The
