@@ -130,7 +130,7 @@ class Images(Study[ImagesSettings]):
         return [
             f"Pictures as {s.mode}, {s.size}; {s.steps:,} steps of Adam on all pixels, lr {s.lr:g} "
             f"{s.schedule}; biases {s.bias_init}: the paper states none of these, "
-            "so that only the order can be compared.",
+            "so that only the order can be compared. It has all 24 pictures of Kodak.",
             f"{s.layers} layers with an activation of {s.hidden_features} units and a linear one after them "
             '(the paper: "8 layers each with 128 units"); all weights by the initializer, the last too.',
         ]
@@ -186,27 +186,19 @@ class Images(Study[ImagesSettings]):
         )
 
     def draw(self, outcomes: Sequence[Outcome], folder: Path) -> list[Path]:
-        """Draw the PSNR over the steps of the tables' first picture, and over the ratio for the grids."""
+        """Draw the PSNR over the steps of the first picture, over sigma_a (Fig. 5), and the grids as maps."""
         s = self.settings
-        panels: list[Panel] = []
-        for part, lines in (("table5", fits.table_5(s)), ("table8", fits.table_8(s))):
-            if part in s.part:
-                panels.append(_curves(outcomes, part, lines))
-        panels += [self._map(outcomes, layers) for layers in self._depths()]
+        curves: list[Panel] = []
+        if "table5" in s.part:
+            curves.append(_curves(outcomes, "Table 5", fits.table_5(s)))
+        if "table8" in s.part:
+            curves.append(_curves(outcomes, "Table 8", fits.table_8(s)))
         if "fig5" in s.part:
-            panels.append(self._figure_5_panel(outcomes))
-        draw_panels([panels], folder / PICTURE, title=self.title)
+            curves.append(self._figure_5_panel(outcomes))
+        maps: list[Panel] = [self._map(outcomes, layers) for layers in self._depths()]
+        grid = [row for row in (curves, maps) if row]
+        draw_panels(grid, folder / PICTURE, title=self.title)
         return [folder / PICTURE]
-
-    def _map(self, outcomes: Sequence[Outcome], layers: int) -> Plane:
-        """Return the PSNR of a grid as colours."""
-        starts = fits.grid(self.settings, layers)
-        sigmas, ratios = sorted(self.settings.sigma_a), sorted(self.settings.ratios)
-        values = [
-            [_number(self._first(outcomes, [starts[sigma_a, ratio]])) for sigma_a in sigmas]
-            for ratio in ratios
-        ]
-        return Plane(f"{layers} layers, dB", sigmas, ratios, values, "sigma_a", "sigma_a / sigma_p")
 
     def _first(self, outcomes: Sequence[Outcome], starts: Sequence[Start]) -> float | None:
         """Return the best mean PSNR of some starts on the first picture."""
