@@ -200,6 +200,16 @@ class Images(Study[ImagesSettings]):
         draw_panels(grid, folder / PICTURE, title=self.title)
         return [folder / PICTURE]
 
+    def _map(self, outcomes: Sequence[Outcome], layers: int) -> Plane:
+        """Return the PSNR of a grid as colours."""
+        starts = fits.grid(self.settings, layers)
+        sigmas, ratios = sorted(self.settings.sigma_a), sorted(self.settings.ratios)
+        values = [
+            [_number(self._first(outcomes, [starts[sigma_a, ratio]])) for sigma_a in sigmas]
+            for ratio in ratios
+        ]
+        return Plane(f"{layers} layers, dB", sigmas, ratios, values, "sigma_a", "sigma_a / sigma_p")
+
     def _first(self, outcomes: Sequence[Outcome], starts: Sequence[Start]) -> float | None:
         """Return the best mean PSNR of some starts on the first picture."""
         psnrs, _ = best(outcomes, starts, picture=self.pictures[0].name)
