@@ -89,7 +89,7 @@ class HeldSettings(FitsSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class TradeoffSettings(HeldSettings):
-    """Fig. 2: speed and test PSNR against alpha and against the first omega. About 5 minutes on two cores."""
+    """Fig. 2: speed and test PSNR against alpha and against the first omega. About 4 minutes on two cores."""
 
     alphas: tuple[float, ...] = setting(
         (1.0, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0), "Factors of weight scaling; 1 is SIREN.", "A,A", above=0.0
@@ -105,7 +105,7 @@ class TradeoffSettings(HeldSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class DecoupleSettings(HeldSettings):
-    """Fig. 3: scaled weights and scaled learning rates, together and apart. About 4 minutes on two cores."""
+    """Fig. 3: scaled weights and scaled learning rates, together and apart. About 2 minutes on two cores."""
 
     alpha: float = setting(1.75, "Factor of weight scaling.", "A", above=0.0)
     power: float = setting(1.0, "Of alpha in the rates, times the layers that follow (B.3).", "P", above=0.0)
@@ -115,7 +115,7 @@ class DecoupleSettings(HeldSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class OptimalSettings(HeldSettings):
-    """Fig. 6 and 7: the best alpha by Eq. 10 over sizes and over pictures. About 8 minutes on two cores.
+    """Fig. 6 and 7: the best alpha by Eq. 10 over sizes and over pictures. About 6 minutes on two cores.
 
     The paper: ``--sizes 128,256,512 --widths 128,256,512 --depths 3,4,5 --size 512 --hidden-features 512``.
     """
@@ -139,7 +139,7 @@ class OptimalSettings(HeldSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class NtkSettings(FitsSettings):
-    """Fig. 5 and 10: eNTK and Hessian along training. About 5 minutes on two cores."""
+    """Fig. 5 and 10: eNTK and Hessian along training. About 3 minutes on two cores."""
 
     size: int = setting(128, "Pixels along a side (the paper: 512).", least=8)
     steps: int = setting(150, "Steps of Adam on all training pixels.", least=1)

@@ -23,9 +23,10 @@ ALIKE = 0.9
 def claims(outcomes: Sequence[Outcome], s: InitSettings) -> Table:
     """Return what the paper says of these figures, with verdicts."""
     found = [_arcsine_claim(outcomes, s), _low_claim(outcomes, s), *_curve_claims(outcomes)]
+    scaled = [alpha for alpha in sorted(s.alphas) if alpha >= 1.0]  # the figures have no smaller ones
     for kind, name in (("line", "Fig. 4"), ("plane", "Fig. 11")):
-        values = [means(outcomes, "centroid", kind=kind, factor=alpha) for alpha in sorted(s.alphas)]
-        tails = [means(outcomes, "decay", kind=kind, factor=alpha) for alpha in sorted(s.alphas)]
+        values = [means(outcomes, "centroid", kind=kind, factor=alpha) for alpha in scaled]
+        tails = [means(outcomes, "decay", kind=kind, factor=alpha) for alpha in scaled]
         up = [v for v in values if v is not None]
         slower = [v for v in tails if v is not None]
         found.append(

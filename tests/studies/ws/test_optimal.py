@@ -8,7 +8,7 @@ from fastsnf.analysis import data_at, ntk_spectrum, sampled_points
 from fastsnf.studies import reproduce
 from fastsnf.studies.ws.conditioning import CURVE, conditioning_claims
 from fastsnf.studies.ws.fits import field_of
-from fastsnf.studies.ws.optimal import axis_claim, field_for, picture_claims
+from fastsnf.studies.ws.optimal import axis_claim, field_for, picture_claims, printed_claim
 from fastsnf.studies.ws.sources import sources
 
 ALPHAS = (1.0, 1.5, 2.0)
@@ -42,7 +42,7 @@ def test_sizes_share_the_usual_workload_with_the_pictures(tmp_path, tiny, undraw
     done = [o for o in report.outcomes if o.result is not None]
     loads = [tuple(o.row.facts[key] for key in ("size", "width", "depth")) for o in done]
     assert loads == [(16, 8, 3), (12, 8, 3), (16, 6, 3), (16, 8, 4)]
-    assert [len(table.rows) for table in report.tables] == [2, 2, 2, 2, 6]
+    assert [len(table.rows) for table in report.tables] == [2, 2, 2, 2, 7]
     assert all(row[1] != "-" for table in report.tables[:3] for row in table.rows)
     assert report.tables[3].rows[0][:2] == ("kodim01", "no data")
 
@@ -62,6 +62,16 @@ def test_verdicts_of_fig_6_and_7():
     odd = {"best": 1.25, "steps": [220, 400, 800], "tests": [15.0, 24.0, 26.0]}
     assert [claim.holds for claim in picture_claims([one, odd], ladder)] == [True, False, False]
     assert [claim.holds for claim in picture_claims([one], ladder)] == [None] * 3
+
+
+def test_the_printed_alpha_stands_beside_ours():
+    load = {"size": 128, "width": 64, "depth": 4}
+    near = printed_claim([{"best": 2.25}, {"best": 2.5}], load)
+    assert (near.paper, near.here, near.holds) == ("2.37", "2.38", True)
+    far = printed_claim([{"best": 1.5}], load)
+    assert far.holds is False
+    assert "here 128 x 128, width 64, depth 4" in far.why
+    assert printed_claim([], load).holds is None
 
 
 def test_ntk_end_to_end(tmp_path, tiny):
