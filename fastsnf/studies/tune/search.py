@@ -64,9 +64,10 @@ def tune(
 
     The search is coarse, then fine, in log v: `candidates` values spread evenly from `low` to `high`, with
     the start in place of the one that is nearest to it; then `rounds` times the two geometric means of the
-    best value and its neighbours. All candidates of a round run side by side (`fastsnf.studies.tune.race`),
-    and those that cannot win any more stand still; every row that ended is that of `fastsnf.fit` with the
-    same field, settings and seeds, bit for bit.
+    best value and its neighbours; where the best is the last of a range that was not given, the next one
+    beyond it joins them (but no alpha below 1). All candidates of a round run side by side
+    (`fastsnf.studies.tune.race`), and those that cannot win any more stand still; every row that ended is
+    that of `fastsnf.fit` with the same field, settings and seeds, bit for bit.
 
     Args:
         signal: what is fitted. `config.holdout` (default 2) says which points are trained on, so that the
@@ -109,6 +110,7 @@ def tune(
         if over == "alpha"
         else None
     )
+    free = (values is None and low is None, values is None and high is None)
     first = _first(knob, base, values, (low, high), candidates, rule if start is None else start)
     with arithmetic(settings):
         fits = _Fits(signal, make_field, settings, knob, seeds, records)
@@ -118,7 +120,7 @@ def tune(
             contest.add(fits.candidate(base, runner))
             _enter(contest, fits, first)
             for _ in range((0 if values is not None else 2) if rounds is None else rounds):
-                if not _enter(contest, fits, _between(contest, knob)):
+                if not _enter(contest, fits, _around(contest, knob, free)):
                     break
             trials = tuple(contest.trials())
     target, budget = runner.plan.stop.target_psnr, runner.plan.stop.max_steps
@@ -257,13 +259,23 @@ def _first(
     return _rounded(knob, spread)
 
 
-def _between(contest: Race, knob: Knob) -> list[float]:
-    """Return the geometric means of the best value and its neighbours, where they are not close yet."""
+def _around(contest: Race, knob: Knob, free: tuple[bool, bool]) -> list[float]:
+    """Return the geometric means of the best value and its neighbours, where they are not close yet.
+
+    Args:
+        contest: with the candidates so far.
+        knob: what is searched.
+        free: whether values below the lowest, and above the highest, may be tried.
+    """
     trials = contest.trials()
     tried = [trial.value for trial in trials]
     best = best_of(trials, ranking_of(trials)).value
-    means = [math.sqrt(a * b) for a, b in pairwise(tried) if best in (a, b) and b > a * CLOSE**2]
-    return _rounded(knob, means)
+    new = [math.sqrt(a * b) for a, b in pairwise(tried) if best in (a, b) and b > a * CLOSE**2]
+    if free[0] and best == tried[0] and knob.name != "alpha":
+        new.append(best**2 / tried[1])
+    if free[1] and best == tried[-1]:
+        new.append(best**2 / tried[-2])
+    return _rounded(knob, new)
 
 
 def _enter(contest: Race, fits: _Fits, values: Sequence[float]) -> bool:

@@ -41,6 +41,17 @@ def test_refinement_is_a_search_around_the_best() -> None:
     assert all(values[max(0, place - 1)] < value < values[min(len(values) - 1, place + 1)] for value in new)
 
 
+def test_an_open_end_of_the_range_is_moved_and_a_given_one_is_not() -> None:
+    options = {**FAST, "lr": 1e-5, "steps": 25, "over": "lr", "candidates": 3, "rounds": 1}
+    free = tune(image(), maker(), **options)
+    assert max(trial.value for trial in free.trials) > 1e-4
+    bound = tune(image(), maker(), low=1e-6, high=1e-4, **options)
+    assert max(trial.value for trial in bound.trials) == 1e-4 == bound.value
+    assert "a wider one may have a better" in bound.table().text()
+    low = tune(image(), maker(first_omega=300.0), **{**FAST, "steps": 30})
+    assert low.value == 1.0 == min(trial.value for trial in low.trials), "an alpha below 1 was tried"
+
+
 def test_values_are_spread_evenly_in_their_logarithm_with_the_start_among_them() -> None:
     options = {**FAST, "steps": 1, "rounds": 0}
     spread = tune(image(), maker(), low=1.0, high=16.0, start=20.0, **options)
