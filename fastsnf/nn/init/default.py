@@ -14,8 +14,8 @@ def default_(
 ) -> LayeredField:
     """Initialize every layer as `torch.nn.Linear`: U(-1/sqrt(fan_in), 1/sqrt(fan_in)), weights and biases.
 
-    No omega is in it. Complex layers draw real and imaginary parts each from that interval, so that E|w|^2 is twice the real
-    one's. The baselines WIRE, GaussNet and sinc start so.
+    No omega is in it. Complex layers draw real and imaginary parts each from that interval, so that E|w|^2 is
+    twice the real one's. The baselines WIRE, GaussNet and sinc start so.
 
     Args:
         field: changed in place.

@@ -32,7 +32,7 @@ def kumar_gain(activation: ActivationLike) -> float:
 
     Source: Kumar, "On weight initialization in deep neural networks", 2017; VI3NR, Table 1.
     """
-    at = torch.tensor([-_STEP, 0.0, _STEP], dtype=torch.float64)
+    at = torch.tensor([-_STEP, 0.0, _STEP], dtype=torch.float64, device="cpu")
     h, slope = values_and_slopes(activation, at)
     scale = max(1.0, float(slope.abs().max()))
     name = describe(activation)

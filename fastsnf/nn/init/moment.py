@@ -81,6 +81,8 @@ def moments(
         raise unknown("method", method, METHODS)
     if isinstance(samples, bool) or not isinstance(samples, int) or samples < 2:
         raise InputError(f"expected samples to be an integer of 2 or more; got {samples!r}")
+    if isinstance(seed, bool) or not isinstance(seed, int):
+        raise InputError(f"expected seed to be an integer; got {seed!r}")
     if complex_input and not (isinstance(activation, Activation) and activation.is_complex):
         raise InputError(f"expected complex_input with a complex activation; got {describe(activation)}")
     mark = fingerprint(activation)
@@ -199,7 +201,9 @@ def _moments(
             f"expected method 'closed-form' or 'monte-carlo' for {activation} with complex_input; "
             f"got {method!r}"
         )
-    rows, errors = quadrature_rows(activation, torch.tensor([sigma], dtype=torch.float64), EXACT)
+    rows, errors = quadrature_rows(
+        activation, torch.tensor([sigma], dtype=torch.float64, device="cpu"), EXACT
+    )
     (re, im, square, slope), (e_re, e_im, e_square, e_slope) = rows[:, 0].tolist(), errors[:, 0].tolist()
     mean = complex(re, im) if im else re
     return Moments(mean, math.hypot(e_re, e_im), square, e_square, slope, e_slope, "quadrature")
@@ -208,9 +212,11 @@ def _moments(
 def _monte_carlo(
     activation: ActivationLike, sigma: float, samples: int, seed: int, complex_input: bool
 ) -> Moments:
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator("cpu").manual_seed(seed)
     dtype = torch.complex128 if complex_input else torch.float64
-    u = torch.randn(samples, generator=generator, dtype=dtype).mul_(sigma)  # complex: E|u|^2 = sigma^2 too
+    u = torch.randn(samples, generator=generator, dtype=dtype, device="cpu").mul_(
+        sigma
+    )  # complex: E|u|^2 = sigma^2 too
     if complex_input:
         h, slope_square = complex_slopes(activation, u)
     else:

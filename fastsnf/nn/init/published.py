@@ -60,7 +60,8 @@ def published_sigma_p(
     Source: VI3NR, Sec. 3.5, and the search of its released code (``toy_experiments_all.py``).
     """
     grid = _near_one(published_step(activation), exact)
-    samples = torch.randn(SAMPLES, generator=torch.Generator().manual_seed(SEED if seed is None else seed))
+    generator = torch.Generator("cpu").manual_seed(SEED if seed is None else seed)
+    samples = torch.randn(SAMPLES, generator=generator, dtype=torch.float32, device="cpu")
     seen: dict[int, float] = {}
 
     def distance(k: int) -> float:

@@ -102,7 +102,9 @@ def expectations(integrand: Integrand, sigmas: Tensor, effort: Effort = EXACT) -
     low, high = _first_panels(effort.step)
     count = sigmas.numel()
     panels = _Panels(
-        low.repeat(count), high.repeat(count), torch.arange(count).repeat_interleave(low.numel())
+        low.repeat(count),
+        high.repeat(count),
+        torch.arange(count, device="cpu").repeat_interleave(low.numel()),
     )
     found = _estimate(integrand, sigmas, panels)
     nodes = 21 * panels.owner.numel()
@@ -208,11 +210,11 @@ def _by_owner(rows: Tensor, owner: Tensor, count: int) -> Tensor:
 @cache
 def _rules() -> tuple[Tensor, Tensor, Tensor]:
     """Return the 21 nodes in (-1, 1), Kronrod's weights and Gauss's, 0 at the nodes that are not its own."""
-    right = torch.tensor(_NODES[:-1], dtype=torch.float64)
-    nodes = torch.cat([-right, torch.zeros(1, dtype=torch.float64), right.flip(0)])
-    half = torch.tensor(_KRONROD, dtype=torch.float64)
-    gauss = torch.zeros(11, dtype=torch.float64)
-    gauss[1::2] = torch.tensor(_GAUSS, dtype=torch.float64)
+    right = torch.tensor(_NODES[:-1], dtype=torch.float64, device="cpu")
+    nodes = torch.cat([-right, torch.zeros(1, dtype=torch.float64, device="cpu"), right.flip(0)])
+    half = torch.tensor(_KRONROD, dtype=torch.float64, device="cpu")
+    gauss = torch.zeros(11, dtype=torch.float64, device="cpu")
+    gauss[1::2] = torch.tensor(_GAUSS, dtype=torch.float64, device="cpu")
     return nodes, torch.cat([half, half[:-1].flip(0)]), torch.cat([gauss, gauss[:-1].flip(0)])
 
 
@@ -222,6 +224,6 @@ def _first_panels(step: float) -> tuple[Tensor, Tensor]:
     even = [step * k for k in range(1, round(6.0 / step) + 1)]
     near = [step * 4.0**-k for k in range(10, 0, -1)]
     far = [6.6, 7.2, 7.8, 8.4, 9.0, 9.6, 14.0, 20.0, _TAIL, REACH]
-    right = torch.tensor([0.0, *near, *even, *far], dtype=torch.float64)
+    right = torch.tensor([0.0, *near, *even, *far], dtype=torch.float64, device="cpu")
     edges = torch.cat([-right.flip(0), right[1:]])
     return edges[:-1], edges[1:]

@@ -98,5 +98,5 @@ def _call(activation: ActivationLike, u: Tensor) -> Tensor:
 @cache
 def _probe() -> Tensor:
     """Return points of both signs and many sizes, [63]."""
-    sizes = 10.0 ** torch.linspace(-3.0, 2.0, 31, dtype=torch.float64)
-    return torch.cat([-sizes.flip(0), torch.zeros(1, dtype=torch.float64), sizes])
+    sizes = 10.0 ** torch.linspace(-3.0, 2.0, 31, dtype=torch.float64, device="cpu")
+    return torch.cat([-sizes.flip(0), torch.zeros(1, dtype=torch.float64, device="cpu"), sizes])

@@ -198,7 +198,9 @@ def _bounds(
         factor = passed_on(activation, ratio, complex_input)
         values = [s * s * factor * t[2] / t[1] for s, t in zip(sigmas, triples, strict=True)]
         return [(value, value) for value in values]
-    rows, errors = quadrature_rows(activation, torch.tensor(sigmas, dtype=torch.float64), effort)
+    rows, errors = quadrature_rows(
+        activation, torch.tensor(sigmas, dtype=torch.float64, device="cpu"), effort
+    )
     square, slope = rows[2].tolist(), rows[3].tolist()
     d_square, d_slope = errors[2].tolist(), errors[3].tolist()
     bounds = []

@@ -136,5 +136,6 @@ def _input_moment(field: LayeredField, given: float | Tensor | None) -> float:
     if isinstance(spec, Positional):
         pairs = float(spec.frequencies)
         return (1.0 / 3.0 + pairs) / (1.0 + 2.0 * pairs) if spec.include_input else 0.5
-    points = torch.rand(_POINTS, field.in_features, generator=torch.Generator().manual_seed(0)) * 2.0 - 1.0
+    generator = torch.Generator("cpu").manual_seed(0)
+    points = torch.rand(_POINTS, field.in_features, generator=generator, device="cpu") * 2.0 - 1.0
     return _input_moment(field, points)

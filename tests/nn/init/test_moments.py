@@ -229,6 +229,7 @@ def test_what_is_no_elementwise_function_is_refused(activation: Callable[..., ob
         ({"sigma_p": math.nan}, "sigma_p to be a number above 0"),
         ({"method": "hermite"}, "method to be one of auto, closed-form"),
         ({"method": "closed-form"}, "closed forms .sine, gaussian.*got Tanh"),
+        ({"seed": 0.5}, "seed to be an integer"),
         ({"samples": 1}, "samples to be an integer of 2 or more"),
         ({"complex_input": True}, "complex_input with a complex activation"),
     ],
@@ -243,3 +244,13 @@ def test_moments_are_found_where_gradients_are_off(context: Callable[[], torch.n
     with context():
         found = init.moments(lambda u: torch.tanh(u), 0.9)
     assert found.slope_square == pytest.approx(init.moments(Tanh(), 0.9).slope_square, rel=1e-12)
+
+
+def test_moments_are_found_on_the_cpu_whatever_the_default_device_and_dtype() -> None:
+    torch.set_default_dtype(torch.float32)
+    with torch.device("meta"):
+        found = init.moments(lambda u: torch.erf(u), 0.8)  # its own: nothing remembered
+        root = init.solve_sigma_p(lambda u: torch.exp(-(u**2)))
+        drawn = init.moments(torch.erf, 0.8, method="monte-carlo", samples=100_000)
+    assert abs(found.square - drawn.square) < 4 * drawn.square_error
+    assert root == pytest.approx(init.solve_sigma_p(Gaussian(1.0)), rel=1e-9)
