@@ -37,7 +37,7 @@ def separate(value: float, seed: int, over: str, settings: dict[str, Any], make:
 
 @pytest.mark.parametrize("name", SETTINGS)
 def test_rows_are_those_of_separate_fits_bit_for_bit(name: str) -> None:
-    settings, make, values = SETTINGS[name], maker(), [1.0, 2.0, 3.0]
+    settings, make, values = SETTINGS[name], maker(), [1.0, 2.5]
     result = tune(image(), make, values=values, race=False, seeds=[0, 7], **settings)
     for trial in result.trials:
         assert trial.runs == tuple(separate(trial.value, s, "alpha", settings, make) for s in (0, 7))
@@ -54,7 +54,7 @@ def test_settings_of_the_fit_are_searched_likewise(over: str, values: list[float
         assert trial.runs == (separate(trial.value, 0, over, settings, maker(alpha=2.0)),)
 
 
-@pytest.mark.parametrize(("name", "seeds"), [("full", [0]), ("full", [0, 1]), ("mini-batches", [0])])
+@pytest.mark.parametrize(("name", "seeds"), [("full", [0, 1]), ("mini-batches", [0])])
 def test_racing_finds_what_whole_runs_find(name: str, seeds: list[int]) -> None:
     values = [1.0, 1.3, 1.5, 2.0, 2.5, 4.5]
     raced, whole = (

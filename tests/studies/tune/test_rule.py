@@ -14,11 +14,11 @@ from fastsnf.studies.tune import rule_for, rule_of_thumb
 from fastsnf.studies.tune.rule import TABLE_2, nyquist, slope
 
 
-@pytest.mark.parametrize("alpha", [1.5, 2.37, 3.0])
+@pytest.mark.parametrize("alpha", [1.5, 2.37])
 def test_the_slope_is_that_of_drawn_fields(alpha: float) -> None:
     """d(omega u)/dx in the last hidden layer, root mean square over units and points, at width 256."""
     layers, squares = 2, []
-    for seed in range(4):
+    for seed in range(3):
         gen = torch.Generator().manual_seed(seed)
         field = SNF(2, 1, 256, layers, alpha=alpha, bias_init="zero", generator=gen).double()
         weights = [linear.weight.detach() for linear in field.linears()[:-1]]
