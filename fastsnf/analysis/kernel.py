@@ -27,7 +27,25 @@ class NtkSpectrum:
 
     The eigenvalues over n are those of an integral operator, which n points estimate: compare `values / n`
     between different n. The smallest ones, and so the condition number, belong to these very points: more
-    points lie closer together, and make the matrix more singular.
+    points lie closer together, and make the matrix more singular. Compare condition numbers and alignments
+    of the same points only.
+
+    How n sampled points of a gray 48×48 picture differ from all 2,304 (sine of width 64, 4 linear layers at
+    initialization, worst of three seeds):
+
+    ============================  ==========  ==========  ======  ==========  =====
+    n                             128         256         512     1,024       2,304
+    ============================  ==========  ==========  ======  ==========  =====
+    alpha 1: condition number     105 to 128  374 to 468  3.4e3   4e4 to 5e4  1.0e7
+    ... error of lambda_0 .. 4    40 %        15 %        7 %     2 %
+    ... error of E(0.01)          0.10        0.05        0.02    0.01
+    alpha 2.37: condition number  3.4 to 3.9  4.7 to 5.0  7.8     16 to 17    63
+    ... error of lambda_0 .. 4    460 %       200 %       91 %    34 %
+    ... error of E(0.1)           0.11        0.11        0.11    0.07
+    ============================  ==========  ==========  ======  ==========  =====
+
+    Points further apart than the kernel reaches are unrelated, whatever the field: a sample that is too thin
+    looks well-conditioned and aligned. `leading_spectrum` at all points has neither error.
 
     Attributes:
         values: [n], largest first.

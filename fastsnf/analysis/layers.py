@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from fastsnf.analysis.apart import any_engine
 from fastsnf.analysis.distributions import Arcsine, Distance, distance_to_arcsine, distance_to_normal
 from fastsnf.analysis.panels import Line, Lines, Panel, draw_panels
 from fastsnf.errors import InputError
-from fastsnf.ops.registration import own_precision
 from fastsnf.train.evaluate import values_at
 from fastsnf.train.losses import LOSSES
 
@@ -128,7 +128,7 @@ def layer_statistics(
     Raises:
         InputError: when the field calls no linear layer as a module, or yields values that are not finite.
     """
-    with _watched(field) as calls, own_precision(x), torch.inference_mode(False), torch.enable_grad():
+    with _watched(field) as calls, any_engine(), torch.inference_mode(False), torch.enable_grad():
         out = values_at(field, x.detach().clone().requires_grad_())  # type: ignore[arg-type]
         if not calls:
             raise InputError(

