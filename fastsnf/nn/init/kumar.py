@@ -13,8 +13,8 @@ from fastsnf.nn.init.sampled import ActivationLike, describe, values_and_slopes
 from fastsnf.nn.layered import LayeredField
 from fastsnf.spec import Identity
 
-_STEP = 1e-6
-"""Where the slopes on both sides of 0 are compared: a kink differs by its size, a bend by some 1e-6."""
+_STEP = 1e-12
+"""Where the slopes on both sides of 0 are compared: those of a kink differ there, those of a bend do not."""
 
 
 def kumar_gain(activation: ActivationLike) -> float:

@@ -29,8 +29,9 @@ def test_kumars_gain_is_one_over_slope_and_value_at_0(
 
 
 @pytest.mark.parametrize(
-    "activation", [Gaussian(10.0), Sinc(30.0), RealGabor(20.0, 10.0), torch.cos, lambda u: u**3],
-    ids=["gaussian", "sinc", "gabor-real", "cos", "cubic"],
+    "activation",
+    [Gaussian(10.0), Gaussian(1000.0), Sinc(30.0), RealGabor(20.0, 10.0), torch.cos, lambda u: u**3],
+    ids=["gaussian", "narrow", "sinc", "gabor-real", "cos", "cubic"],
 )  # fmt: skip
 def test_without_a_slope_at_0_kumars_gain_is_refused(activation: init.ActivationLike) -> None:
     with pytest.raises(InputError, match=r"f'\(0\) other than 0.*use vi3nr"):

@@ -108,6 +108,17 @@ def test_a_kink_away_from_0_is_found(sigma: float) -> None:
     assert found.slope_square == pytest.approx(upper + 0.04 * (1 - upper), rel=1e-8)
 
 
+def test_a_slope_of_infinite_second_moment_does_not_stop_the_forward_condition() -> None:
+    """E[|u|] = sqrt(2 / pi), and f' = +-1 / (2 sqrt|u|), whose square has no integral."""
+
+    def cusp(u: Tensor) -> Tensor:
+        return u.abs().sqrt()
+
+    assert init.gain(cusp) ** 2 == pytest.approx(math.sqrt(math.pi / 2), rel=1e-8)
+    with pytest.raises(InputError, match=r"mean square slope.*infinite or too rough"):
+        init.condition(cusp)
+
+
 def test_the_rule_is_exact_for_polynomials() -> None:
     """The 21 Kronrod points are exact to degree 31, and N(0, 1) has E[u^(2k)] = (2k - 1)!!."""
     value, _ = expectations(
