@@ -66,26 +66,22 @@ class Interrupt(Callback):
 def test_a_fit_learns_the_signal(name):
     field, image = made(name), small_image()
     before = fit(name, image, field=made(name), lr=1e-9, steps=1).psnr
-    result = fastsnf.fit(field, image, **{**FULL, "steps": 150, "lr": 1e-2}, device="cpu")
-    assert result.psnr > before + 6.0
+    result = fastsnf.fit(field, image, **{**FULL, "steps": 60, "lr": 2e-2}, device="cpu")
+    assert result.psnr > before + 5.0
     assert result.field is field
     assert not field.training
     assert_close(field(image.coords), result.values, FLOAT32)
     assert result.parameters == sum(p.numel() * (2 if p.is_complex() else 1) for p in field.parameters())
 
 
-@pytest.mark.parametrize(
-    "options", [BATCHES, {**BATCHES, "holdout": 2, "batch_size": 50}], ids=["", "holdout"]
-)
 @pytest.mark.parametrize("name", MAKE)
-def test_mini_batches_and_held_out_points(name, options):
-    result = fit(name, **{**BATCHES, **options, "lr": 1e-2})
+def test_mini_batches_and_held_out_points(name):
+    result = fit(name, **{**BATCHES, "holdout": 2, "batch_size": 50, "steps": 25, "lr": 1e-2})
     assert result.history[-1]["loss"] < result.history[0]["loss"]
-    assert (result.psnr_holdout is not None) == ("holdout" in options)
+    assert result.psnr_holdout is not None
 
 
-@pytest.mark.parametrize("batch", ["full", 200])
-@pytest.mark.parametrize("name", MAKE)
+@pytest.mark.parametrize(("name", "batch"), [*((name, 200) for name in MAKE), ("bn", "full"), ("fr", "full")])
 def test_an_interrupted_run_goes_on_to_the_same_bits(name, batch, tmp_path):
     options = {"batch_size": batch, "schedule": "exponential:0.1"}
     whole = fit(name, **options)
@@ -173,12 +169,12 @@ def test_a_field_left_in_evaluation_mode_is_trained_all_the_same():
 
 @pytest.mark.parametrize("name", [name for name in MAKE if name not in NORMALIZED])
 def test_gradients_are_adjusted(name):
-    iga = IGA(group="patch:6", end=4)
-    result, plain = fit(name, iga=iga), fit(name)
+    options = {"steps": 6, "log_every": 1}
+    result, plain = fit(name, iga=IGA(group="patch:6", end=4), **options), fit(name, **options)
     assert result.iga["failures"] == 0
     assert result.history[-1]["loss"] < result.history[0]["loss"]
     assert not same_state(result.field, plain.field)
-    nothing = fit(name, iga=IGA(group="patch:6", end=0))
+    nothing = fit(name, iga=IGA(group="patch:6", end=0), **options)
     assert same_state(nothing.field, plain.field)
 
 
@@ -214,4 +210,4 @@ def test_a_mini_batch_of_one_point_says_what_to_do():
 
 
 def test_groups_of_points_take_any_field():
-    assert fit("mfn-gabor", iga=IGA(Groups.runs(480, 24), end=2)).psnr > 0
+    assert fit("mfn-gabor", iga=IGA(Groups.runs(480, 24), end=2), steps=2).psnr > 0
