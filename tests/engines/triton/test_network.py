@@ -15,7 +15,7 @@ pytest.importorskip("triton")
 from fastsnf.engines.triton import inference, tile_table
 from fastsnf.engines.triton.grid import Grid
 from fastsnf.engines.triton.launch import recording
-from fastsnf.spec import FieldSpec, Finer, Gabor, Gaussian, Identity, ReLU, Sine, Tanh
+from fastsnf.spec import FieldSpec, Finer, Gabor, Gaussian, Identity, ReLU, Sinc, Sine, Tanh
 from tests import cases
 from tests import eager_precisions as eager
 from tests.engines.problems import Problem, problem, until_one_passes
@@ -69,6 +69,7 @@ def mesh(grid: Grid) -> Tensor:
 
 SPECS = {
     **{act.name: FieldSpec.mlp(act, 2) for act in cases.REAL_ACTIVATIONS},
+    "sinc of a peak": FieldSpec.mlp(Sinc.unnormalized(7.0), 2),
     "first gaussian, last tanh": FieldSpec.mlp(Sine(20.0), 1, first=Gaussian(3.0), last=Tanh()),
 }
 
