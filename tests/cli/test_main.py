@@ -49,7 +49,7 @@ def test_version(command):
 @pytest.mark.parametrize(
     ("args", "said"),
     [
-        ([], "expected a command, one of fit, render, info, bench, reproduce; got nothing"),
+        ([], "expected a command, one of fit, render, info, bench, analyze, tune, reproduce; got nothing"),
         (["fti"], "got 'fti', did you mean 'fit'?"),
         (["--fit"], "expected the command to be one of fit"),
         (["info", "--jsn"], "did you mean '--json'?"),
