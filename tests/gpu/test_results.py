@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fastsnf import ops
-from fastsnf.spec import Sine
+from fastsnf.spec import Sinc, Sine
 from tests import cases
 from tests.gpu import fields
 from tests.gpu.calls import ROWS, WIDTHS
@@ -14,7 +14,7 @@ from tests.gpu.fields import PRECISIONS, drawn, width_of
 pytestmark = pytest.mark.gpu
 EVERY = [
     pytest.mark.parametrize("precision", PRECISIONS),
-    pytest.mark.parametrize("act", cases.ACTIVATIONS, ids=cases.name),
+    pytest.mark.parametrize("act", [*cases.ACTIVATIONS, Sinc(30.0, amplitude=2.0)], ids=str),
 ]
 
 
