@@ -43,9 +43,11 @@ def compared(
     if not found:
         return [EMPTY, printed, EMPTY, EMPTY], None
     mean = statistics.mean(found)
-    deviation = statistics.stdev(found) if len(found) > 1 else 0.0
+    if len(found) < 2:
+        return [f"{mean:.{digits}f}", printed, EMPTY, EMPTY], None
+    deviation = statistics.stdev(found)
     ours = f"{mean:.{digits}f} +- {deviation:.{digits}f}"
-    if not comparable or len(found) < 2:
+    if not comparable:
         return [ours, printed, EMPTY, EMPTY], None
     allowed = max(DEVIATIONS * deviation, half_digit(printed))
     within = abs(mean - float(printed)) <= allowed
