@@ -21,7 +21,7 @@ class Claim:
         here: ours.
         tolerance: within which it holds.
         holds: whether it does; None where the rows that it needs are missing.
-        why: the reason, where it does not.
+        why: the reason where it does not, as far as it is known.
     """
 
     text: str
@@ -29,12 +29,12 @@ class Claim:
     here: str
     tolerance: str
     holds: bool | None
-    why: str = ""
+    why: str = "not with these settings"
 
     def cells(self) -> tuple[str, ...]:
         """Return the row of the table."""
         verdict = "no rows" if self.holds is None else "yes" if self.holds else "no"
-        why = self.why if self.holds is False and self.why else EMPTY
+        why = self.why if self.holds is False else EMPTY
         return (self.text, self.paper, self.here, self.tolerance, verdict, why)
 
 
