@@ -62,7 +62,7 @@ class InitCase:
         """What to say while it is measured."""
         if self.kind == ANALYSIS:
             return f"analysis of {self.size} x {self.size} pixels, width {self.width}"
-        what = f"initializer {self.method}" if self.kind == DRAW else "sigma_p by quadrature"
+        what = f"initializer {self.method}" if self.kind == DRAW else "sigma_p, nothing remembered"
         return f"{what}, {self.activation}"
 
     @property

@@ -188,7 +188,7 @@ def initializers_table(records: Sequence[dict[str, Any]]) -> str:
         size, layers, width = record["size"], record["layers"], record["width"]
         work = {
             initializers.DRAW: f"{record['method']}, {layers} linear layers, width {width}",
-            initializers.SIGMA_P: "σ_p by quadrature, nothing remembered",
+            initializers.SIGMA_P: "σ_p, nothing remembered",
             initializers.ANALYSIS: f"analysis of {size} × {size} pixels, width {width}",
         }[record["kind"]]
         found, limit = record["seconds"], record["most_seconds"]

@@ -129,6 +129,6 @@ def test_the_bound_of_a_case(seconds: float, holds: bool) -> None:
 def test_the_runner_has_the_suite() -> None:
     names = [name for name, _ in runner.tasks("initializers", quick=True)]
     assert len(names) == len(CASES)
-    assert "sigma_p by quadrature, sigmoid" in names
+    assert "sigma_p, nothing remembered, sigmoid" in names
     assert "analysis of 16 x 16 pixels, width 16" in names
     assert set(names) < {name for name, _ in runner.tasks("all", quick=True)}
