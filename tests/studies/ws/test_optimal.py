@@ -6,10 +6,12 @@ import torch
 import fastsnf
 from fastsnf.analysis import data_at, ntk_spectrum, sampled_points
 from fastsnf.studies import reproduce
+from fastsnf.studies.records import RECORDS_FILE
 from fastsnf.studies.ws.conditioning import CURVE, conditioning_claims
 from fastsnf.studies.ws.fits import field_of
 from fastsnf.studies.ws.optimal import axis_claim, field_for, picture_claims, printed_claim
 from fastsnf.studies.ws.sources import sources
+from fastsnf.train.loop import Loop
 
 ALPHAS = (1.0, 1.5, 2.0)
 
@@ -31,6 +33,18 @@ def test_the_best_alpha_is_that_of_separate_fits(tmp_path, tiny, folder, undrawn
     assert result["tests"] == pytest.approx([test for _, _, test in rows])
     kept = [(steps, alpha) for alpha, steps, test in rows if test >= 0.95 * rows[0][2]]
     assert result["best"] == min(kept)[1]
+
+
+def test_an_interrupted_search_keeps_its_finished_fits(tmp_path, tiny, undrawn, monkeypatch):
+    options = {**tiny, "target": 15.0, "images": 1, "alphas": ALPHAS, "axes": ("picture",)}
+    first = reproduce("ws-optimal", out=tmp_path, **options)
+    (tmp_path / RECORDS_FILE).unlink()  # as if the search had stopped just before its end
+    steps = []
+    advance = Loop._advance
+    monkeypatch.setattr(Loop, "_advance", lambda self: steps.append(1) or advance(self))
+    again = reproduce("ws-optimal", out=tmp_path, **options)
+    assert [o.result for o in again.outcomes] == [o.result for o in first.outcomes]
+    assert not steps
 
 
 def test_sizes_share_the_usual_workload_with_the_pictures(tmp_path, tiny, undrawn):
