@@ -153,7 +153,7 @@ class Images(Study[ImagesSettings]):
             there = {ratio: psnr for ratio, psnr in psnrs.items() if psnr is not None}
             top = f"{max(there, key=lambda ratio: there[ratio]):g}" if there else EMPTY
             rows.append((f"{sigma_a:g}", *map(figure, psnrs.values()), top))
-        figure_of = "Fig. 3" if layers in s.depths and layers != s.layers else "Fig. 2b"
+        figure_of = "Fig. 2b" if "fig2b" in s.part and layers == s.layers else "Fig. 3"
         return Table(
             f"{figure_of}, {layers} layers: PSNR of {self.pictures[0].name} by sigma_a and the ratio, dB",
             ("sigma_a", *(f"ratio {ratio:g}" for ratio in s.ratios), "best ratio"),
