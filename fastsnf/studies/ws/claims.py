@@ -66,10 +66,19 @@ def steps_between(first: float, last: float, ladder: Sequence[float]) -> int:
     return order.index(last) - order.index(first)
 
 
-def chain(values: Sequence[float], digits: int = 3) -> str:
-    """Return values with arrows between them, significant digits kept.
+def chain(values: Sequence[float]) -> str:
+    """Return values with arrows between them, three digits of each.
 
-    >>> chain([0.5, 1234.5, 2.0])
-    '0.5 -> 1.23e+03 -> 2'
+    >>> chain([0.5, 1234.5, 2.0]), chain([])
+    ('0.5 -> 1.23e+03 -> 2', '-')
     """
-    return " -> ".join(f"{value:.{digits}g}" for value in values) or EMPTY
+    return " -> ".join(map(number, values)) or EMPTY
+
+
+def number(value: float | None) -> str:
+    """Return three digits of a number for a cell, ``inf`` for infinity, `EMPTY` for None.
+
+    >>> number(3456.0), number(float("inf")), number(None)
+    ('3.46e+03', 'inf', '-')
+    """
+    return EMPTY if value is None else f"{value:.3g}"

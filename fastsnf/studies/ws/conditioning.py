@@ -12,8 +12,8 @@ from fastsnf.analysis import HessianTrace, NtkTrace
 from fastsnf.analysis.panels import Line, Lines, Panel, draw_panels
 from fastsnf.studies.progress import Told
 from fastsnf.studies.study import Outcome, Row, Study, finished, reasons
-from fastsnf.studies.table import EMPTY, Table, figure, small
-from fastsnf.studies.ws.claims import Claim, chain, claims_table
+from fastsnf.studies.table import EMPTY, Table, figure
+from fastsnf.studies.ws.claims import Claim, chain, claims_table, number
 from fastsnf.studies.ws.config import NtkSettings
 from fastsnf.studies.ws.fits import FREQUENCY, WEIGHTS, config_of, field_of, methods, name_of, shared_facts
 from fastsnf.studies.ws.sources import Source, sources
@@ -92,8 +92,8 @@ class Conditioning(Study[NtkSettings]):
         for method, factor in methods(s.alphas, s.tuned):
             found = _results(outcomes, source.name, method, factor)
             labels |= {r["hessian_label"] for r in found if r["hessian_label"]}
-            cells = [small(mean_at(found, "conditions", k)) for k in (0, -1)]
-            cells += [small(mean_at(found, "hessian", k)) for k in (0, -1)]
+            cells = [number(mean_at(found, "conditions", k)) for k in (0, -1)]
+            cells += [number(mean_at(found, "hessian", k)) for k in (0, -1)]
             for index in range(len(SHOWN)):
                 at = [[r["shown"][k][index] for r in found] for k in (0, -1)]
                 cells += [figure(fmean(values) if values else None, 3) for values in at]
@@ -150,7 +150,7 @@ def conditioning_claims(
     name = f"alpha {alpha:g}"
 
     def against(pair: tuple[float | None, float | None]) -> str:
-        return f"{small(pair[1])} against {small(pair[0])}"
+        return f"{number(pair[1])} against {number(pair[0])}"
 
     def below(pair: tuple[float | None, float | None]) -> bool | None:
         return None if pair[0] is None or pair[1] is None else pair[1] < pair[0]
@@ -162,13 +162,13 @@ def conditioning_claims(
               against(starts), "smaller", below(starts)),
         Claim("Fig. 5a: and ends with a smaller one after training", "smaller", against(end), "smaller",
               below(end)),
-        Claim("Fig. 5a: SIREN's grows along training", "grows", f"{small(starts[0])} -> {small(end[0])}",
+        Claim("Fig. 5a: SIREN's grows along training", "grows", f"{number(starts[0])} -> {number(end[0])}",
               "larger", None if starts[0] is None or end[0] is None else end[0] > starts[0]),
         Claim(f"Fig. 5a: {name}'s shrinks along training", "even smaller",
-              f"{small(starts[1])} -> {small(end[1])}", "smaller",
+              f"{number(starts[1])} -> {number(end[1])}", "smaller",
               None if starts[1] is None or end[1] is None else end[1] < starts[1]),
         Claim(f"Fig. 5a: {name} ends below frequency tuning", "smaller",
-              f"{small(end[1])} against {chain(rivals)}", "smaller than each",
+              f"{number(end[1])} against {chain(rivals)}", "smaller than each",
               None if end[1] is None or not rivals else end[1] < min(rivals)),
         Claim(f"Fig. 5b: {name} is better aligned, E({SHOWN[-1]:g}) at start and end", "better",
               "; ".join(f"{a:.3f}, {b:.3f}" for b, a in aligned) or EMPTY, "not below SIREN's",
@@ -179,10 +179,15 @@ def conditioning_claims(
 
 
 def mean_at(results: Results, key: str, index: int) -> float | None:
-    """Return the geometric mean over the seeds of one entry of a course; None where one is infinite."""
+    """Return the geometric mean over the seeds of an entry of a positive course; None without rows.
+
+    Infinity, which records hold as null, is infinity again: the condition number of a singular matrix.
+    """
     found = [r[key][index] for r in results if r[key]]
-    if not found or any(value is None or not value > 0 for value in found):
+    if not found:
         return None
+    if any(value is None for value in found):
+        return math.inf
     return math.exp(fmean(math.log(value) for value in found))
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from statistics import fmean
 from typing import Any
 
 from fastsnf.studies.study import Outcome, finished, reasons
 from fastsnf.studies.table import EMPTY, Table, figure, small
+from fastsnf.studies.ws.claims import number
 from fastsnf.studies.ws.config import InitSettings
 from fastsnf.studies.ws.fits import methods, name_of
 from fastsnf.studies.ws.measures import THRESHOLDS, bias_bound, expected_second
@@ -21,10 +23,15 @@ KS_SLACK = 0.01
 
 
 def means(outcomes: Sequence[Outcome], key: str, **facts: Any) -> Any:
-    """Return the mean of a figure over the seeds, entry by entry where it is a list; None without rows."""
+    """Return the mean of a figure over the seeds, entry by entry where it is a list; None without rows.
+
+    Infinity, which records hold as null, is infinity again: the condition number of a singular matrix.
+    """
     found = [o.result[key] for o in finished(outcomes, **facts) if o.result is not None]
-    if not found or any(value is None for value in found):
+    if not found:
         return None
+    if any(value is None for value in found):
+        return math.inf
     if isinstance(found[0], list):
         return [fmean(values) for values in zip(*found, strict=True)]
     return fmean(found)
@@ -68,7 +75,7 @@ def activations_table(outcomes: Sequence[Outcome], s: InitSettings) -> Table:
          "KS of u to normal", "KS of h to arcsine", "as near as alpha 1", "why not"),
         rows,
         (
-            f"{s.hidden_layers + 2} linear layers of width {s.hidden_features}, means of {s.seeds} seeds, "
+            f"{s.hidden_layers + 2} linear layers of width {s.hidden_features}, means over seeds ({s.seeds}), "
             "least - most over the layers; KS: the worst layer's.",
             "The proposition has no biases; the paper's code has PyTorch's, uniform in +-"
             f"{bias_bound(s.omega, s.hidden_features, 'default'):.2f} after omega.",
@@ -114,9 +121,10 @@ def spectra_table(outcomes: Sequence[Outcome], s: InitSettings, kind: str) -> Ta
     else:
         title = f"Fig. 11: spectrum of the initial picture, {s.size} x {s.size}, {s.bands} bands"
         unit = "Frequencies as a share of the highest"
+    sound = " The paper draws the spectrum of a sound beside these." if kind == "line" else ""
     note = (
         f"{unit}; 95 % below: the frequency below which 95 % of the energy lies; high over low: amplitudes "
-        "of the upper half of the spectrum over those of its first eighth."
+        f"of the upper half of the spectrum over those of its first eighth.{sound}"
     )
     return Table(
         title, ("initialization", "mean frequency", "95 % below", "high over low, dB"), rows, (note,)
@@ -150,7 +158,7 @@ def ntk_table(outcomes: Sequence[Outcome], s: InitSettings) -> Table:
         rows.append(
             (
                 name_of(method, factor, s.omega),
-                small(means(outcomes, "condition", **facts)),
+                number(means(outcomes, "condition", **facts)),
                 *(figure(value, 3) for value in aligned),
             )
         )

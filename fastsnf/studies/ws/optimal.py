@@ -127,7 +127,7 @@ class Optimal(Study[OptimalSettings]):
         notes = (
             f"Best: the fewest steps to {s.target:g} dB among the alphas whose test PSNR is at least "
             f"{s.share:g} of alpha = 1's (Eq. 10); {s.steps} steps at most, Adam {s.lr:g}, "
-            f"{s.seeds} seed(s), trained on every {s.holdout}. pixel of both axes.",
+            f"seeds: {s.seeds}, trained on one pixel in {s.holdout} of both axes.",
             f"Candidates: {', '.join(f'{alpha:g}' for alpha in sorted(s.alphas))}.",
             *reasons(outcomes),
         )

@@ -132,12 +132,13 @@ class Tradeoff(Study[TradeoffSettings]):
         if not rows:
             rows = [("no data" if source.missing else "no rows", *(EMPTY,) * 4)]
         return Table(
-            f"{source.name}, {s.size} x {s.size} gray, trained on every {s.holdout}. pixel of both axes",
+            f"{source.name}, {s.size} x {s.size} gray, trained on one pixel in {s.holdout} of both axes",
             ("training", f"steps to {s.target:g} dB", "speed / SIREN's", "PSNR", "test PSNR"),
             rows,
             (
-                f"{s.hidden_layers + 2} linear layers of width {s.hidden_features}, Adam {s.lr:g}, mean of "
-                f"{s.seeds} seed(s). Test PSNR: the pixels between the trained ones, at the end of the fit.",
+                f"{s.hidden_layers + 2} linear layers of width {s.hidden_features}, Adam {s.lr:g}, seeds: {s.seeds}. "
+                "PSNR: of values in [0, 1], unclipped; test: of the pixels between the trained ones, at the "
+                "end of the fit.",
             ),
         )
 

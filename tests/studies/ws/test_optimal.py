@@ -119,4 +119,5 @@ def test_verdicts_of_fig_5_and_10():
     assert [claim.holds for claim in turned] == [False] * 7
     assert [claim.holds for claim in conditioning_claims(siren, [], [], 2.37)][:2] == [None, None]
     without = conditioning_claims(siren, course([10.0, None], [[0.2, 0.6], [0.2, 0.7]], None), [], 2.37)
-    assert [claim.holds for claim in without] == [True, None, True, None, None, True, None]
+    assert [claim.holds for claim in without] == [True, False, True, False, None, True, None]
+    assert "inf against 200" in without[1].here  # records hold the condition of a singular matrix as null
