@@ -242,7 +242,7 @@ class Adjuster:
                     weights,
                     biases,
                     spec=field.spec,
-                    adjustment=self._begun(field, x, w, members),
+                    adjustment=self._begun(field, x, w, members, weights),
                     sample_weight=w,
                     need_largest=self.iga.sample == "argmax_lagged",
                 )
@@ -252,10 +252,9 @@ class Adjuster:
         return loss
 
     def _begun(
-        self, field: LayeredField, x: Tensor, w: Tensor | None, members: Members
+        self, field: LayeredField, x: Tensor, w: Tensor | None, members: Members, weights: Sequence[Tensor]
     ) -> ops.Adjustment | Callable[[Tensor], ops.Adjustment]:
         """Return S, or what makes it of the residuals where the pass is in two halves anyway."""
-        weights, _ = field.layer_tensors()
         fused = ops.adjusts_in_one_pass(
             field.encode(x[:1]), weights, spec=field.spec, groups=members.layout.groups
         )

@@ -56,5 +56,8 @@ def traced(field: LayeredField, x: Tensor, d_out: Tensor | None = None, *, engin
 
 def numbers_per_point(field: LayeredField) -> int:
     """Return how many real numbers the inputs and cotangents of all layers are at one point."""
-    weights, _ = field.layer_tensors()
-    return sum(sum(weight.shape) * (2 if weight.is_complex() else 1) for weight in weights)
+    parameters, _ = field.layer_parameters()
+    return sum(
+        (linear.in_features + linear.out_features) * (2 if parameter.is_complex() else 1)
+        for linear, parameter in zip(field.linears(), parameters, strict=True)
+    )
