@@ -75,8 +75,8 @@ def activations_table(outcomes: Sequence[Outcome], s: InitSettings) -> Table:
          "KS of u to normal", "KS of h to arcsine", "as near as alpha 1", "why not"),
         rows,
         (
-            f"{s.hidden_layers + 2} linear layers of width {s.hidden_features}, means over seeds ({s.seeds}), "
-            "least - most over the layers; KS: the worst layer's.",
+            f"{s.hidden_layers + 2} linear layers of width {s.hidden_features}, seeds: "
+            f"{s.seeds}; means over them, least - most over the layers; KS: the worst layer's.",
             "The proposition has no biases; the paper's code has PyTorch's, uniform in +-"
             f"{bias_bound(s.omega, s.hidden_features, 'default'):.2f} after omega.",
             "infinite width: from the first layer's E h^2 on, with normal pre-activations.",

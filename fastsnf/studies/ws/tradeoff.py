@@ -136,9 +136,9 @@ class Tradeoff(Study[TradeoffSettings]):
             ("training", f"steps to {s.target:g} dB", "speed / SIREN's", "PSNR", "test PSNR"),
             rows,
             (
-                f"{s.hidden_layers + 2} linear layers of width {s.hidden_features}, Adam {s.lr:g}, seeds: {s.seeds}. "
-                "PSNR: of values in [0, 1], unclipped; test: of the pixels between the trained ones, at the "
-                "end of the fit.",
+                f"{s.hidden_layers + 2} linear layers of width {s.hidden_features}, Adam {s.lr:g}, "
+                f"seeds: {s.seeds}. PSNR: of values in [0, 1], unclipped; test: of the pixels between the trained "
+                "ones, at the end of the fit.",
             ),
         )
 
