@@ -21,7 +21,8 @@ class Krylov(NamedTuple):
         values: Ritz values [m], largest first: eigenvalues of the operator on the space that the steps span.
         weights: [m], the share of the start vector's energy in the direction of each, their sum 1. With them
             ``sum_i weights_i p(values_i)`` is ``q^T p(K) q / |q|^2`` for polynomials p up to degree 2m - 1.
-        residuals: [m], ``|K v_i - values_i v_i|``: how far an eigenvalue of K is from each value at most.
+        residuals: [m], ``|K v_i - values_i v_i|``: how far an eigenvalue of K is from each value at most;
+            never below a rounding unit of the largest value.
         steps: m, fewer than asked for where the space is exhausted.
     """
 
@@ -75,7 +76,8 @@ def lanczos(product: Callable[[Tensor], Tensor], start: Tensor, steps: int) -> l
             break
         basis.append(torch.where(alive, w / torch.where(alive, beta, 1.0), 0.0))
     diagonal, off = (torch.stack(part).double().cpu() for part in (alphas, betas))
-    return [_ritz(diagonal[:m, c], off[:m, c]) for c, m in enumerate(counts.tolist())]
+    unit = torch.finfo(start.dtype).eps
+    return [_ritz(diagonal[:m, c], off[:m, c], unit) for c, m in enumerate(counts.tolist())]
 
 
 def _orthogonal(w: Tensor, basis: list[Tensor]) -> Tensor:
@@ -86,12 +88,12 @@ def _orthogonal(w: Tensor, basis: list[Tensor]) -> Tensor:
     return w
 
 
-def _ritz(diagonal: Tensor, off: Tensor) -> Krylov:
+def _ritz(diagonal: Tensor, off: Tensor, unit: float) -> Krylov:
     """Return the eigenvalues of the tridiagonal matrix [m, m] and what its eigenvectors say."""
     m = len(diagonal)
     if not m:
         return Krylov(diagonal, diagonal, diagonal, 0)
     matrix = torch.diag(diagonal) + torch.diag(off[:-1], 1) + torch.diag(off[:-1], -1)
     values, vectors = torch.linalg.eigh(matrix)
-    residuals = off[-1] * vectors[-1].abs()
+    residuals = (off[-1] * vectors[-1].abs()).clamp_min(unit * float(values.abs().max()))
     return Krylov(values.flip(0), vectors[0].square().flip(0), residuals.flip(0), m)
