@@ -1,7 +1,8 @@
 """Fields as ordinary `torch.nn` modules: parameters live here and nowhere lower.
 
 `SNF` is the field, `Siren` the original module's interface on it, `accelerate` takes over the parameters of a
-network that already exists, and `init` holds the initializers.
+network that already exists, and `init` holds the initializers. `MFN`, `Wire2d`, `NormalizedField` and
+`FourierReparameterized` are published fields of other constructions.
 """
 
 from fastsnf.nn import init
