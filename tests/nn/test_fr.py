@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from fastsnf.encodings import Positional
 from fastsnf.errors import InputError
 from fastsnf.nn import FourierReparameterized
-from fastsnf.nn.fr import FourierBasis, FourierLinear
+from fastsnf.nn.fourier_linear import FourierBasis, FourierLinear
 from fastsnf.nn.plain import is_plain
 from fastsnf.ntk import NtkOperator, empirical_ntk
 from fastsnf.ntk.jacobian import Network, combinations_of, jacobian_gram
