@@ -130,7 +130,7 @@ class Images(Study[ImagesSettings]):
         return [
             f"Pictures as {s.mode}, {s.size}; {s.steps:,} steps of Adam on all pixels, lr {s.lr:g} "
             f"{s.schedule}; biases {s.bias_init}: the paper states none of these, "
-            "so that only the order can be compared. It has all 24 pictures of Kodak.",
+            "so that only the order can be compared. It names the Kodak set alone.",
             f"{s.layers} layers with an activation of {s.hidden_features} units and a linear one after them "
             '(the paper: "8 layers each with 128 units"); all weights by the initializer, the last too.',
         ]
@@ -139,7 +139,7 @@ class Images(Study[ImagesSettings]):
         s = self.settings
         return [
             "Monte Carlo and the closed form differ by some 0.1 % in the deviation of weights; the gap of "
-            "75.85 and 79.73 in the paper is of other draws of the weights.",
+            "75.85 and 79.73 in the paper is then one of other draws.",
             f"Random normal: the best of {', '.join(f'{std:g}' for std in s.stds)} (the paper searched too); "
             f"sinc: a = {s.sinc_omega:g}, sigma_p = {s.sinc_sigma_p:g}, ours.",
         ]
