@@ -46,7 +46,7 @@ STUDIES: dict[str, Entry] = {
         "line:Line",
     ),
     "iga-image": _iga(
-        "IGA, Table 1: Kodak images with and without IGA, SIREN, ReLU and PE (needs --data)",
+        "IGA, Table 1: Kodak images with and without IGA and its rivals, SIREN, ReLU and PE (needs --data)",
         "ImageSettings",
         "image:Images",
     ),
