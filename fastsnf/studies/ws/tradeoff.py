@@ -137,8 +137,8 @@ class Tradeoff(Study[TradeoffSettings]):
             rows,
             (
                 f"{s.hidden_layers + 2} linear layers of width {s.hidden_features}, Adam {s.lr:g}, "
-                f"seeds: {s.seeds}. PSNR: of values in [0, 1], unclipped; test: of the pixels between the trained "
-                "ones, at the end of the fit.",
+                f"seeds: {s.seeds}. PSNR: of values in [0, 1], unclipped; test: of the pixels between the "
+                "trained ones, at the end of the fit.",
             ),
         )
 
