@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,10 +26,23 @@ class Line:
     x: Sequence[float]
     y: Sequence[float]
 
+    @classmethod
+    def known(cls, name: str, x: Iterable[float], y: Iterable[float | None]) -> Line:
+        """Return the curve through the points that have a y.
+
+        >>> Line.known("PSNR", [0, 10, 20], [12.5, None, 30.0])
+        Line(name='PSNR', x=[0, 20], y=[12.5, 30.0])
+        """
+        there = [(a, b) for a, b in zip(x, y, strict=True) if b is not None]
+        return cls(name, [a for a, _ in there], [b for _, b in there])
+
 
 @dataclass(frozen=True)
 class Lines:
-    """A panel of curves over one axis; `log` makes the vertical one logarithmic, `x_log` the other."""
+    """A panel of curves over one axis; `log` makes the vertical one logarithmic, `x_log` the other.
+
+    Curves without points are left out.
+    """
 
     title: str
     lines: Sequence[Line]
@@ -40,9 +53,10 @@ class Lines:
 
     def draw(self, axes: Axes) -> None:
         """Draw the panel."""
-        for line in self.lines:
+        shown = [line for line in self.lines if len(line.x)]
+        for line in shown:
             axes.plot(line.x, line.y, label=line.name, linewidth=1.3, marker="." if len(line.x) < 12 else "")
-        positive = [y for line in self.lines for y in line.y if y > 0]
+        positive = [y for line in shown for y in line.y if y > 0]
         if self.log and positive:
             axes.set_yscale("log")
         if self.x_log:
@@ -50,7 +64,7 @@ class Lines:
         axes.set_xlabel(self.x_label)
         axes.set_ylabel(self.y_label)
         axes.grid(alpha=0.3)
-        if self.lines:
+        if shown:
             axes.legend(fontsize=6)
 
 

@@ -41,6 +41,33 @@ def fit_in(
     return fit(make_field(), signal, config, run=run, callbacks=watchers)
 
 
+def run_folder(folder: Path, facts: Mapping[str, Any], *names: object) -> Path:
+    """Return where a row's fit runs below the study's folder: `names`, and a digest of its facts."""
+    return folder / "runs" / "-".join([*map(str, names), digest_of(facts)])
+
+
+def full_batch(facts: Mapping[str, Any], points: int, **options: Any) -> FitConfig:
+    """Return the settings of a row's fit on all points at every step, as the papers train.
+
+    Args:
+        facts: with ``steps``, ``lr``, ``seed`` and ``device``; ``schedule`` is constant without one.
+        points: of the curves, as far as the steps give so many.
+        options: of `FitConfig`, in place of these or beside them.
+    """
+    given: dict[str, Any] = {name: facts[name] for name in ("steps", "lr", "seed", "device")}
+    given |= {"schedule": facts.get("schedule", "constant"), "batch_size": "full", "preview_every": 0}
+    given["log_every"] = max(1, facts["steps"] // points)
+    return FitConfig(**{**given, **options})
+
+
+def curve_of(result: FitResult) -> dict[str, Any]:
+    """Return the PSNR over the steps of a fit, as a part of a row's result."""
+    return {
+        "steps": [row["step"] for row in result.history],
+        "psnrs": [row["psnr"] for row in result.history],
+    }
+
+
 def digest_of(facts: Mapping[str, Any]) -> str:
     """Return eight digits that stand for the facts of a row, for the name of its folder."""
     return hashlib.sha256(json.dumps(dict(facts), sort_keys=True).encode()).hexdigest()[:8]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,6 +66,13 @@ def pictures(data: str | None, most: int, size: str | None = None, *, mode: str 
     if not found:
         raise InputError(f"expected pictures (png, jpg, tif) in {data!r}; got none: choose another folder")
     return [_picture(entry, size, mode) for entry in found[:most]]
+
+
+def path_of(found: Iterable[Picture], name: str) -> Path:
+    """Return where the picture called `name` is; a row without data does not run, so it is somewhere."""
+    path = next(picture.path for picture in found if picture.name == name)
+    assert path is not None, f"{name} has no data"
+    return path
 
 
 def _picture(path: Path, size: str | None, mode: str) -> Picture:

@@ -109,6 +109,11 @@ def finished(outcomes: Sequence[Outcome], **facts: Any) -> list[Outcome]:
     ]
 
 
+def results(outcomes: Sequence[Outcome], **facts: Any) -> list[Mapping[str, Any]]:
+    """Return the results of the finished rows that have the given facts."""
+    return [outcome.result for outcome in finished(outcomes, **facts) if outcome.result is not None]
+
+
 def reasons(outcomes: Sequence[Outcome]) -> tuple[str, ...]:
     """Return why rows have no result, each reason once with the rows that share it."""
     found: dict[str, list[str]] = {}

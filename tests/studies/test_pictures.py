@@ -197,7 +197,7 @@ def test_a_stopped_fit_goes_on_and_a_strange_folder_starts_anew(folder, tmp_path
     monkeypatch.setattr(fits, "config_of", config)
     assert fits.fit_picture(facts, path, tmp_path / "part")["psnr"] == whole["psnr"]
 
-    strange = tmp_path / "strange" / "runs" / fits.run_name(facts)
+    strange = fits.run_of(tmp_path / "strange", facts)
     strange.mkdir(parents=True)
     (strange / "checkpoints").mkdir()
     assert fits.fit_picture(facts, path, tmp_path / "strange")["psnr"] == whole["psnr"]

@@ -15,10 +15,9 @@ from fastsnf.studies.iga.picture_study import (
     PictureStudy,
     Variant,
     gains,
-    mean,
     time_ratio,
-    values,
 )
+from fastsnf.studies.means import mean, values
 from fastsnf.studies.study import Outcome, reasons
 from fastsnf.studies.table import Table, figure
 
@@ -139,17 +138,25 @@ class GroupSizes(Ablation[GroupsSettings]):
         sizes = [variant for variant in self.variants() if variant.group is not None]
         psnrs, times = [], []
         for model in self.settings.models:
-            points = [(v.group, mean(values(outcomes, "psnr", model=model, **v._asdict()))) for v in sizes]
-            there = [(float(g), p) for g, p in points if g is not None and p is not None]
-            if there:
-                psnrs.append(Line(MODELS[model].title, [g for g, _ in there], [p for _, p in there]))
-            ratios = [(v.group, time_ratio(outcomes, model, v)) for v in sizes]
-            known = [(float(g), r) for g, r in ratios if g is not None and r is not None]
-            if known:
-                times.append(Line(MODELS[model].title, [g for g, _ in known], [r for _, r in known]))
+            title, sides = MODELS[model].title, [float(v.group or 0) for v in sizes]
+            found = [mean(values(outcomes, "psnr", model=model, **v._asdict())) for v in sizes]
+            psnrs.append(Line.known(title, sides, found))
+            times.append(Line.known(title, sides, [time_ratio(outcomes, model, v) for v in sizes]))
         panels: list[Panel] = [
-            Lines("PSNR", psnrs, "side of a group (pixels)", "PSNR (dB)", x_log=True),
-            Lines("time", times, "side of a group (pixels)", "step / plain step", x_log=True),
+            Lines(
+                "PSNR",
+                psnrs,
+                "side of a group (pixels)",
+                "PSNR (dB)",
+                x_log=True,
+            ),
+            Lines(
+                "time",
+                times,
+                "side of a group (pixels)",
+                "step / plain step",
+                x_log=True,
+            ),
         ]
         draw_panels([panels], folder / self.picture, title=self.title)
         return [folder / self.picture]

@@ -15,7 +15,7 @@ from fastsnf.nn import SNF, Field, FourierReparameterized, NormalizedField
 from fastsnf.ntk.config import IGA
 from fastsnf.signals import Image
 from fastsnf.spec import Activation, ReLU, Sine
-from fastsnf.studies.fitting import digest_of, fit_in, seconds_a_step
+from fastsnf.studies.fitting import curve_of, fit_in, full_batch, run_folder, seconds_a_step
 from fastsnf.studies.iga.heads import widen_head_
 from fastsnf.studies.perceptual import lpips_alex
 from fastsnf.studies.study import Progress, silent
@@ -107,24 +107,14 @@ def schedule_of(steps: int, drop_at: int) -> str:
 
 def config_of(facts: Mapping[str, Any]) -> FitConfig:
     """Return the settings of a row's fit."""
-    steps, group = facts["steps"], facts["group"]
+    group = facts["group"]
     iga = None
     if group is not None:
         iga = IGA(
             group=f"patch:{group}", end=facts["end"], form="adam", sample=facts["sample"],
             refresh=facts["refresh"], seed=facts["seed"],
         )  # fmt: skip
-    return FitConfig(
-        steps=steps,
-        lr=facts["lr"],
-        schedule=facts["schedule"],
-        batch_size="full",
-        seed=facts["seed"],
-        device=facts["device"],
-        log_every=max(1, steps // ROWS),
-        preview_every=0,
-        iga=iga,
-    )
+    return full_batch(facts, ROWS, iga=iga)
 
 
 def fit_picture(
@@ -138,7 +128,7 @@ def fit_picture(
         InputError, RunError, fastsnf.train.Interrupted: as `fastsnf.fit`.
     """
     image = Image.open(path, mode="rgb", size=facts["size"])
-    run = folder / "runs" / run_name(facts)
+    run = run_of(folder, facts)
     config = config_of(facts)
     result = fit_in(run, lambda: field_of(facts), image, config, progress)
     psnrs = [row["psnr"] for row in result.history if row["psnr"] is not None]
@@ -151,16 +141,15 @@ def fit_picture(
         "engine": result.engine,
         "precision": result.precision,
         "run": str(run),
-        "steps": [row["step"] for row in result.history],
-        "psnrs": [row["psnr"] for row in result.history],
+        **curve_of(result),
     }
 
 
-def run_name(facts: Mapping[str, Any]) -> str:
-    """Return the name of a row's run folder."""
+def run_of(folder: Path, facts: Mapping[str, Any]) -> Path:
+    """Return a row's run folder below the study's."""
     plain = facts.get("rival") or "plain"
     kind = plain if facts["group"] is None else f"iga{facts['group']}-{facts['sample']}"
-    return f"{facts['picture']}-{facts['model']}-{kind}-{facts['seed']}-{digest_of(facts)}"
+    return run_folder(folder, facts, facts["picture"], facts["model"], kind, facts["seed"])
 
 
 def similarities(result: FitResult, image: Image) -> dict[str, float | None]:

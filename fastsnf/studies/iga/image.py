@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
@@ -16,10 +15,9 @@ from fastsnf.studies.iga.picture_study import (
     PictureStudy,
     Variant,
     gains,
-    mean,
     time_ratio,
-    values,
 )
+from fastsnf.studies.means import deviation, mean, values
 from fastsnf.studies.study import Outcome, finished, reasons
 from fastsnf.studies.table import EMPTY, Table, figure
 
@@ -81,14 +79,13 @@ class Images(PictureStudy[ImageSettings]):
         for model in self.settings.models:
             for variant in self.variants()[1:]:
                 found = gains(outcomes, model, variant)
-                spread = statistics.stdev(found) if len(found) > 1 else None
                 papers = [self._paper("psnr", model, name) for name in (training_of(variant), "plain")]
                 paper = None if papers[0] is None or papers[1] is None else papers[0] - papers[1]
                 rows.append(
                     (
                         f"{MODELS[model].title}{variant.title}",
                         figure(mean(found), sign=True),
-                        figure(spread),
+                        figure(deviation(found)),
                         figure(min(found, default=None), sign=True),
                         figure(mean(gains(outcomes, model, variant, "psnr_best")), sign=True),
                         figure(paper, sign=True),
@@ -181,10 +178,7 @@ class Images(PictureStudy[ImageSettings]):
                 assert result is not None
                 kind = Variant(facts["group"], facts["sample"], facts.get("rival"))
                 name = f"{facts['picture']} {kind.title.removeprefix('+') or 'plain'}"
-                points = [
-                    (s, p) for s, p in zip(result["steps"], result["psnrs"], strict=True) if p is not None
-                ]
-                lines.append(Line(name, [s for s, _ in points], [p for _, p in points]))
+                lines.append(Line.known(name, result["steps"], result["psnrs"]))
             if lines:
                 panels.append(Lines(MODELS[model].title, lines, "step", "PSNR (dB)"))
         bars = {

@@ -16,13 +16,15 @@ from fastsnf.nn import SNF, Field
 from fastsnf.ntk.config import IGA
 from fastsnf.signals import Samples
 from fastsnf.spec import ReLU, Sine
+from fastsnf.studies.fitting import full_batch
 from fastsnf.studies.iga.config import LineSettings
 from fastsnf.studies.iga.heads import widen_head_
 from fastsnf.studies.iga.spectral import SpectralError
+from fastsnf.studies.means import mean
 from fastsnf.studies.progress import Told
-from fastsnf.studies.study import Outcome, Row, Study, finished, reasons
+from fastsnf.studies.study import Outcome, Row, Study, finished, reasons, results
 from fastsnf.studies.table import Table, figure, small
-from fastsnf.train import Callback, FitConfig, FitState, fit
+from fastsnf.train import Callback, FitState, fit
 from fastsnf.train.placement import resolve_device
 
 FREQUENCIES = {"siren": (10, 20, 30, 40, 50, 60), "relu": (5, 10, 15, 20, 25, 30)}
@@ -61,17 +63,7 @@ class Line(Study[LineSettings]):
         signal = target_of(facts["model"], facts["points"])
         field = field_of(facts)
         watcher = Spectrum(signal, len(FREQUENCIES[facts["model"]]))
-        config = FitConfig(
-            steps=facts["steps"],
-            lr=facts["lr"],
-            schedule="constant",
-            batch_size="full",
-            seed=facts["seed"],
-            device=facts["device"],
-            log_every=max(1, facts["steps"] // facts["snapshots"]),
-            preview_every=0,
-            iga=adjustment_of(facts),
-        )
+        config = full_batch(facts, facts["snapshots"], iga=adjustment_of(facts))
         result = fit(field, signal, config, callbacks=[watcher, Told(self.progress)])
         adjusted = result.iga or {}
         return {
@@ -94,11 +86,11 @@ class Line(Study[LineSettings]):
         """Return the errors' means over the steps: how light the paper's heat maps are."""
         count = len(FREQUENCIES[model])
         rows, high = [], []
-        for name, results in self._results(outcomes, model, group):
-            means = [_mean([_course(r["errors"], k) for r in results]) for k in range(count)]
+        for name, found in self._results(outcomes, model, group):
+            means = [mean([_course(r["errors"], k) for r in found]) for k in range(count)]
             upper = [value for value in means[count // 2 :] if value is not None]
-            high.append(_mean(upper))
-            learned = _mean([_first_below(r["errors"], r["steps"]) for r in results])
+            high.append(mean(upper))
+            learned = mean([_first_below(r["errors"], r["steps"]) for r in found])
             rows.append((name, *(figure(value, 3) for value in (*means, high[-1])), figure(learned, 0)))
         return Table(
             f"{TITLES[model]}, groups of {group}: relative spectral error, mean over {self.settings.steps:,} "
@@ -118,9 +110,9 @@ class Line(Study[LineSettings]):
         """Return the errors after the last step."""
         count = len(FREQUENCIES[model])
         rows = []
-        for name, results in self._results(outcomes, model, group):
-            finals = [_mean([r["errors"][-1][k] for r in results]) for k in range(count)]
-            mse = small(_mean([r["mse"] for r in results]))
+        for name, found in self._results(outcomes, model, group):
+            finals = [mean([r["errors"][-1][k] for r in found]) for k in range(count)]
+            mse = small(mean([r["mse"] for r in found]))
             rows.append((name, *(figure(value, 3) for value in finals), mse))
         return Table(
             f"{TITLES[model]}, groups of {group}: at the end", ("eigenvalues", *_heads(model), "MSE"), rows
@@ -131,11 +123,11 @@ class Line(Study[LineSettings]):
     ) -> Iterator[tuple[str, list[Mapping[str, Any]]]]:
         """Yield the name and the results of plain training and of every number of eigenvalues."""
         for balanced in (None, *self.settings.balanced):
-            found = finished(
-                outcomes, model=model, group=None if balanced is None else group, balanced=balanced
-            )
             name = "plain" if balanced is None else f"balanced {balanced}"
-            yield name, [outcome.result for outcome in found if outcome.result is not None]
+            yield (
+                name,
+                results(outcomes, model=model, group=None if balanced is None else group, balanced=balanced),
+            )
 
     def draw(self, outcomes: Sequence[Outcome], folder: Path) -> list[Path]:
         """Draw the heat maps of Fig. 2 and the curves of Fig. 3."""
@@ -272,7 +264,3 @@ def _course(errors: Sequence[Sequence[float]], k: int) -> float:
 
 def _heads(model: str) -> list[str]:
     return [f"{frequency} Hz" for frequency in FREQUENCIES[model]]
-
-
-def _mean(values: Sequence[float]) -> float | None:
-    return sum(values) / len(values) if values else None

@@ -9,9 +9,10 @@ from typing import Any, NamedTuple, TypeVar
 
 from fastsnf.studies.iga.config import PictureSettings
 from fastsnf.studies.iga.fits import MODELS, Model, fit_picture, schedule_of
+from fastsnf.studies.means import mean, values
 from fastsnf.studies.perceptual import why_no_lpips
-from fastsnf.studies.pictures import NO_DATA, Picture, pictures
-from fastsnf.studies.study import Outcome, Row, Study, finished
+from fastsnf.studies.pictures import NO_DATA, Picture, path_of, pictures
+from fastsnf.studies.study import Outcome, Row, Study, finished, results
 from fastsnf.train.placement import resolve_device
 
 P = TypeVar("P", bound=PictureSettings)
@@ -96,8 +97,7 @@ class PictureStudy(Study[P]):
 
     def train(self, row: Row) -> dict[str, Any]:
         """Fit the picture of a row."""
-        path = next(picture.path for picture in self.pictures if picture.name == row.facts["picture"])
-        assert path is not None, "a row without data does not run"
+        path = path_of(self.pictures, row.facts["picture"])
         return fit_picture(row.facts, path, self.folder, self.progress)
 
     def notes(self, outcomes: Sequence[Outcome]) -> list[str]:
@@ -120,7 +120,7 @@ class PictureStudy(Study[P]):
         if fewer:
             ends = ", ".join(map(str, fewer))
             notes.append(f"Where there are fewer groups than eigenvalues wanted, end is the last: {ends}.")
-        failures = sum(outcome.result["failures"] for outcome in finished(outcomes) if outcome.result)
+        failures = sum(result["failures"] for result in results(outcomes))
         if failures:
             notes.append(f"{failures} eigen-solves failed; their steps were plain.")
         return notes
@@ -131,11 +131,11 @@ class PictureStudy(Study[P]):
 
     def empty_columns(self, outcomes: Sequence[Outcome]) -> list[str]:
         """Return why SSIM or LPIPS columns are empty where they are."""
-        results = [outcome.result for outcome in finished(outcomes) if outcome.result is not None]
+        found = results(outcomes)
         notes = []
-        if any(result["ssim"] is None for result in results):
+        if any(result["ssim"] is None for result in found):
             notes.append("SSIM is empty: scikit-image was not installed: pip install 'fastsnf[report]'.")
-        if any(result["lpips"] is None for result in results) or not results:
+        if any(result["lpips"] is None for result in found) or not found:
             notes.append(f"LPIPS is empty: {why_no_lpips() or 'it was not there when the rows ran'}.")
         return notes
 
@@ -151,18 +151,6 @@ def label_of(picture: str, model: str, variant: Variant, seed: int) -> str:
     if variant.group is None:
         return f"{name}{' plain' if variant == PLAIN else ''}, seed {seed}"
     return f"{name} {variant.group}x{variant.group} {variant.sample}, seed {seed}"
-
-
-def values(outcomes: Sequence[Outcome], key: str, **facts: Any) -> list[float]:
-    """Return a figure of all finished rows with the given facts that have it."""
-    found = [outcome.result for outcome in finished(outcomes, **facts) if outcome.result is not None]
-    return [float(result[key]) for result in found if result[key] is not None]
-
-
-def mean(numbers: Sequence[float | None]) -> float | None:
-    """Return the mean, None for no numbers or where one is missing."""
-    there = [number for number in numbers if number is not None]
-    return sum(there) / len(there) if there and len(there) == len(numbers) else None
 
 
 def gains(outcomes: Sequence[Outcome], model: str, variant: Variant, key: str = "psnr") -> list[float]:

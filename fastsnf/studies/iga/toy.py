@@ -16,7 +16,8 @@ from fastsnf.ntk.spectrum import SpectrumError
 from fastsnf.studies.iga.config import ToySettings
 from fastsnf.studies.iga.spectral import SpectralError
 from fastsnf.studies.iga.two_layers import FREQUENCIES, Descent, circle, two_layer_field
-from fastsnf.studies.study import Outcome, Row, Study, finished, reasons
+from fastsnf.studies.means import mean
+from fastsnf.studies.study import Outcome, Row, Study, finished, reasons, results
 from fastsnf.studies.table import Table, figure, small
 from fastsnf.train.placement import resolve_device
 
@@ -91,11 +92,10 @@ class Toy(Study[ToySettings]):
         for width in s.widths:
             for method in s.methods:
                 for end in (None,) if method == "I" else s.ends:
-                    found = finished(outcomes, width=width, method=method, end=end)
-                    results = [outcome.result for outcome in found if outcome.result is not None]
-                    cells = [small(_mean([result["loss"] for result in results]))]
+                    found = results(outcomes, width=width, method=method, end=end)
+                    cells = [small(mean([result["loss"] for result in found]))]
                     for k in range(len(FREQUENCIES)):
-                        cells.append(figure(_mean([result["errors"][-1][k] for result in results]), 3))
+                        cells.append(figure(mean([result["errors"][-1][k] for result in found]), 3))
                     rows.append((f"{width} {name_of(method, end)}", *cells))
         return Table(
             f"MSE and relative spectral error after {s.steps:,} steps (the paper: 20,000)",
@@ -122,7 +122,7 @@ class Toy(Study[ToySettings]):
                         for a in _losses(outcomes, width, first, end, seed)
                         for b in _losses(outcomes, width, second, end, seed)
                     ]
-                    cells.append(small(_mean(gaps)))
+                    cells.append(small(mean(gaps)))
                 rows.append((f"{width}, end {end}", *cells))
         return Table(
             "Distance of the loss curves: mean |log10 MSE - log10 MSE'| over the steps",
@@ -174,9 +174,5 @@ def distance(first: Sequence[float], second: Sequence[float]) -> float:
 
 
 def _losses(outcomes: Sequence[Outcome], width: int, method: str, end: int, seed: int) -> list[list[float]]:
-    found = finished(outcomes, width=width, method=method, end=end, seed=seed)
-    return [outcome.result["losses"] for outcome in found if outcome.result is not None]
-
-
-def _mean(values: Sequence[float]) -> float | None:
-    return sum(values) / len(values) if values else None
+    facts = {"width": width, "method": method, "end": end, "seed": seed}
+    return [result["losses"] for result in results(outcomes, **facts)]

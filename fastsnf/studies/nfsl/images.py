@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,12 +12,12 @@ from fastsnf.analysis.panels import Line, Lines, Panel, draw_panels
 from fastsnf.nn import SNF
 from fastsnf.signals import Image
 from fastsnf.spec import Gaussian
-from fastsnf.studies.fitting import digest_of, fit_in
+from fastsnf.studies.fitting import curve_of, fit_in, full_batch, run_folder
+from fastsnf.studies.means import deviation, mean, values
 from fastsnf.studies.nfsl.config import NORMAL, UNIFORM, ImagesSettings
-from fastsnf.studies.pictures import NO_DATA, Picture, pictures
+from fastsnf.studies.pictures import NO_DATA, Picture, path_of, pictures
 from fastsnf.studies.study import Outcome, Row, Study, finished, reasons
 from fastsnf.studies.table import Table, figure
-from fastsnf.train import FitConfig
 from fastsnf.train.placement import resolve_device
 
 CURVES = "curves.png"
@@ -58,37 +57,18 @@ class Images(Study[ImagesSettings]):
     def train(self, row: Row) -> dict[str, Any]:
         """Fit the picture of a row from its initializer."""
         facts = row.facts
-        path = next(picture.path for picture in self.pictures if picture.name == facts["picture"])
-        assert path is not None, "a row without data does not run"
-        image = Image.open(path, mode="rgb", size=facts["size"])
-        run = self.folder / "runs" / f"{facts['picture']}-{facts['init']}-{facts['seed']}-{digest_of(facts)}"
-        config = FitConfig(
-            steps=facts["steps"],
-            optimizer=facts["optimizer"],
-            lr=facts["lr"],
-            schedule="constant",
-            batch_size="full",
-            seed=facts["seed"],
-            device=facts["device"],
-            log_every=max(1, facts["steps"] // ROWS),
-            preview_every=0,
-        )
+        image = Image.open(path_of(self.pictures, facts["picture"]), mode="rgb", size=facts["size"])
+        run = run_folder(self.folder, facts, facts["picture"], facts["init"], facts["seed"])
+        config = full_batch(facts, ROWS, optimizer=facts["optimizer"])
         result = fit_in(run, lambda: field_of(facts), image, config, self.progress)
-        return {
-            "psnr": result.psnr,
-            "engine": result.engine,
-            "steps": [entry["step"] for entry in result.history],
-            "psnrs": [entry["psnr"] for entry in result.history],
-        }
+        return {"psnr": result.psnr, "engine": result.engine, **curve_of(result)}
 
     def tables(self, outcomes: Sequence[Outcome]) -> list[Table]:
         """Return the PSNR of every initializer, mean and deviation over pictures and seeds."""
         rows = []
         for init in self.settings.inits:
-            psnrs = psnrs_of(outcomes, init)
-            spread = statistics.stdev(psnrs) if len(psnrs) > 1 else None
-            mean = statistics.fmean(psnrs) if psnrs else None
-            rows.append((init, figure(mean), figure(spread), str(len(psnrs))))
+            psnrs = values(outcomes, "psnr", init=init)
+            rows.append((init, figure(mean(psnrs)), figure(deviation(psnrs)), str(len(psnrs))))
         s = self.settings
         return [
             Table(
@@ -132,14 +112,10 @@ def field_of(facts: Mapping[str, Any]) -> SNF:
     )
 
 
-def psnrs_of(outcomes: Sequence[Outcome], init: str) -> list[float]:
-    """Return the final PSNRs of an initializer."""
-    return [float(o.result["psnr"]) for o in finished(outcomes, init=init) if o.result is not None]
-
-
 def verdict(outcomes: Sequence[Outcome], family: str, names: Sequence[str]) -> str:
     """Return one line: whether the paper's initializer, the first of `names`, is the best of its family."""
-    means = {name: statistics.fmean(found) for name in names if (found := psnrs_of(outcomes, name))}
+    found = {name: mean(values(outcomes, "psnr", init=name)) for name in names}
+    means = {name: psnr for name, psnr in found.items() if psnr is not None}
     own = names[0]
     if own not in means or len(means) < 2:
         return f"{family}: too few rows to compare {own} with the others."

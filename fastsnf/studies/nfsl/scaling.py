@@ -9,10 +9,11 @@ from typing import Any, ClassVar, NamedTuple
 
 from fastsnf.analysis.panels import Line, Lines, Panel, draw_panels
 from fastsnf.signals import Image
+from fastsnf.studies.means import mean
 from fastsnf.studies.nfsl.config import NORMAL, STANDARD, UNIFORM, ScalingSettings
 from fastsnf.studies.nfsl.networks import Points, curve, network, parameters, pixels, steps_to
 from fastsnf.studies.pictures import Picture, pictures
-from fastsnf.studies.study import Outcome, Row, Study, finished, reasons
+from fastsnf.studies.study import Outcome, Row, Study, reasons, results
 from fastsnf.studies.table import EMPTY, Table, figure
 from fastsnf.train.placement import resolve_device
 
@@ -162,9 +163,8 @@ class Scaling(Study[ScalingSettings]):
         self, outcomes: Sequence[Outcome], part: Part, activation: str, init: str, samples: int
     ) -> float | None:
         """Return the parameters needed, mean over the seeds; None where one seed never got there."""
-        found = finished(outcomes, deep=part.deep, activation=activation, init=init, samples=samples)
-        values = [outcome.result["parameters"] for outcome in found if outcome.result is not None]
-        return sum(values) / len(values) if values and None not in values else None
+        facts = {"deep": part.deep, "activation": activation, "init": init, "samples": samples}
+        return mean([result["parameters"] for result in results(outcomes, **facts)])
 
     def draw(self, outcomes: Sequence[Outcome], folder: Path) -> list[Path]:
         """Draw parameters over samples, a panel a part."""
@@ -174,10 +174,8 @@ class Scaling(Study[ScalingSettings]):
             lines = []
             for activation, init in part.networks:
                 needed = [self._needed(outcomes, part, activation, init, samples) for samples in counts]
-                there = [(n, value) for n, value in zip(counts, needed, strict=True) if value is not None]
-                if there:
-                    lines.append(Line(f"{activation} {init}", [n for n, _ in there], [v for _, v in there]))
-            if lines:
+                lines.append(Line.known(f"{activation} {init}", counts, needed))
+            if any(line.x for line in lines):
                 panels.append(Lines(part.title, lines, "samples", "parameters", log=True, x_log=True))
         if not panels:
             return []

@@ -13,13 +13,12 @@ from fastsnf.nn import SNF, Field
 from fastsnf.nn.init import INITIALIZERS
 from fastsnf.signals import Image
 from fastsnf.spec import Activation, Gaussian, ReLU, Sinc, Sine, activation_from_dict
-from fastsnf.studies.fitting import digest_of, fit_in, seconds_a_step
+from fastsnf.studies.fitting import curve_of, fit_in, full_batch, run_folder, seconds_a_step
 from fastsnf.studies.study import Progress, silent
 from fastsnf.studies.vi3nr.config import ImagesSettings
-from fastsnf.train import FitConfig
 
 ROWS = 100
-"""Rows of metrics of a fit."""
+"""Points of a fit's curve."""
 MONTE_CARLO = {"method": "monte-carlo"}
 
 
@@ -143,23 +142,13 @@ def fit_picture(
         InputError, RunError, fastsnf.train.Interrupted: as `fastsnf.fit`.
     """
     image = Image.open(path, mode=facts["mode"], size=facts["size"])
-    run = folder / "runs" / f"{facts['picture']}-{facts['init']}-{facts['seed']}-{digest_of(facts)}"
-    config = FitConfig(
-        steps=facts["steps"],
-        lr=facts["lr"],
-        schedule=facts["schedule"],
-        batch_size="full",
-        seed=facts["seed"],
-        device=facts["device"],
-        log_every=max(1, facts["steps"] // ROWS),
-        preview_every=0,
-    )
+    run = run_folder(folder, facts, facts["picture"], facts["init"], facts["seed"])
+    config = full_batch(facts, ROWS)
     result = fit_in(run, lambda: field_of(facts, image.out_features), image, config, progress)
     return {
         "psnr": result.psnr,
         "seconds_step": seconds_a_step(result),
         "engine": result.engine,
         "run": str(run),
-        "steps": [row["step"] for row in result.history],
-        "psnrs": [row["psnr"] for row in result.history],
+        **curve_of(result),
     }

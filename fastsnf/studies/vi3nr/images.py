@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import math
-import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any, ClassVar
 
 from fastsnf.analysis.panels import Line, Lines, Panel, Plane, draw_panels
-from fastsnf.studies.pictures import NO_DATA, Picture, pictures
-from fastsnf.studies.study import Outcome, Row, Study, finished, reasons
+from fastsnf.studies.means import deviation, mean, values
+from fastsnf.studies.pictures import NO_DATA, Picture, path_of, pictures
+from fastsnf.studies.study import Outcome, Row, Study, reasons, results
 from fastsnf.studies.table import EMPTY, Table, figure
 from fastsnf.studies.vi3nr import fits
 from fastsnf.studies.vi3nr.config import ImagesSettings
@@ -84,8 +85,7 @@ class Images(Study[ImagesSettings]):
 
     def train(self, row: Row) -> dict[str, Any]:
         """Fit the picture of a row."""
-        path = next(picture.path for picture in self.pictures if picture.name == row.facts["picture"])
-        assert path is not None, "a row without data does not run"
+        path = path_of(self.pictures, row.facts["picture"])
         return fits.fit_picture(row.facts, path, self.folder, self.progress)
 
     def tables(self, outcomes: Sequence[Outcome]) -> list[Table]:
@@ -112,9 +112,8 @@ class Images(Study[ImagesSettings]):
         rows = []
         for name, starts in lines.items():
             psnrs, start = best(outcomes, starts)
-            deviation = statistics.stdev(psnrs) if len(psnrs) > 1 else None
             chosen = _options(start) if len(starts) > 1 and start is not None else EMPTY
-            cells = [figure(statistics.mean(psnrs) if psnrs else None), figure(deviation)]
+            cells = [figure(mean(psnrs)), figure(deviation(psnrs))]
             cells = cells if psnrs else [_why(outcomes), EMPTY]
             rows.append((name, *cells, *map(figure, paper[name]), str(len(psnrs)), chosen))
         count = len(self.pictures)
@@ -213,25 +212,20 @@ class Images(Study[ImagesSettings]):
     def _first(self, outcomes: Sequence[Outcome], starts: Sequence[Start]) -> float | None:
         """Return the best mean PSNR of some starts on the first picture."""
         psnrs, _ = best(outcomes, starts, picture=self.pictures[0].name)
-        return statistics.mean(psnrs) if psnrs else None
+        return mean(psnrs)
 
     def _figure_5_panel(self, outcomes: Sequence[Outcome]) -> Lines:
         starts = fits.figure_5(self.settings)
         curves = []
         for init in ("random normal", "VI3NR"):
-            points = [
-                (sigma_a, psnr)
-                for sigma_a in self.settings.sigma_a
-                if (psnr := self._first(outcomes, starts[init, sigma_a])) is not None
-            ]
-            curves.append(Line(init, [x for x, _ in points], [y for _, y in points]))
+            psnrs = [self._first(outcomes, starts[init, sigma_a]) for sigma_a in self.settings.sigma_a]
+            curves.append(Line.known(init, self.settings.sigma_a, psnrs))
         return Lines("Fig. 5", curves, "sigma_a", "PSNR (dB)", x_log=True)
 
 
 def psnrs_of(outcomes: Sequence[Outcome], start: Start, **facts: Any) -> list[float]:
     """Return the PSNR of every finished row of a start that has the facts."""
-    found = finished(outcomes, **start.facts(), **facts)
-    return [float(outcome.result["psnr"]) for outcome in found if outcome.result is not None]
+    return values(outcomes, "psnr", **start.facts(), **facts)
 
 
 def best(
@@ -239,7 +233,7 @@ def best(
 ) -> tuple[list[float], Start | None]:
     """Return the PSNRs of the start with the best mean, and that start; none for no finished row."""
     found = [(psnrs, start) for start in starts if (psnrs := psnrs_of(outcomes, start, **facts))]
-    return max(found, key=lambda pair: statistics.mean(pair[0]), default=([], None))
+    return max(found, key=lambda pair: fmean(pair[0]), default=([], None))
 
 
 def _curves(outcomes: Sequence[Outcome], title: str, lines: Mapping[str, Sequence[Start]]) -> Lines:
@@ -248,10 +242,8 @@ def _curves(outcomes: Sequence[Outcome], title: str, lines: Mapping[str, Sequenc
         _, start = best(outcomes, starts)
         if start is None:
             continue
-        result = finished(outcomes, **start.facts())[0].result
-        assert result is not None
-        points = [(s, p) for s, p in zip(result["steps"], result["psnrs"], strict=True) if p is not None]
-        curves.append(Line(name, [s for s, _ in points], [p for _, p in points]))
+        result = results(outcomes, **start.facts())[0]
+        curves.append(Line.known(name, result["steps"], result["psnrs"]))
     return Lines(title, curves, "step", "PSNR (dB)")
 
 
