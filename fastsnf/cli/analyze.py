@@ -10,8 +10,9 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fastsnf.cli.analyze_options import SIGNAL, fit_options, options_class, refuse_fresh
+from fastsnf.cli.analyze_options import fit_options, options_class, refuse_fresh
 from fastsnf.cli.parse import parse
+from fastsnf.cli.shared_options import SIGNAL
 from fastsnf.errors import InputError
 
 if TYPE_CHECKING:

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import ast
 import dataclasses
-import inspect
-import textwrap
-import typing
-from collections.abc import Mapping
 from typing import Annotated, Any
 
 import tyro
-from tyro.constructors import PrimitiveConstructorSpec
 
 from fastsnf.analysis.config import (
     DEFAULT_PARTS,
@@ -23,34 +17,21 @@ from fastsnf.analysis.config import (
 )
 from fastsnf.cli.fit_field import FIELD
 from fastsnf.cli.fit_options import AUTO, FitOptions
-from fastsnf.cli.options import default, integer, text
+from fastsnf.cli.options import default, integer, listed, text
 from fastsnf.cli.parse import option_name
+from fastsnf.cli.shared_options import SIGNAL, with_fit_options
 from fastsnf.errors import InputError, unknown
 
-SIGNAL = ("kind", "size", "squeeze", "mode")
-"""Options of ``fit`` that say how a signal is read."""
 FRESH = ("field", *FIELD)
 """Options of ``fit`` that say what a fresh field is."""
 MOST_POINTS = 1_000_000
 
 
-def parts() -> PrimitiveConstructorSpec[Any]:
-    """Return the annotation of parts of an analysis, with commas between them."""
-
-    def parse(values: list[str]) -> tuple[str, ...]:
-        names = tuple(name.strip() for name in values[0].split(","))
-        for name in names:
-            if name not in PARTS:
-                raise unknown("a part of the analysis", name, PARTS)
-        return names
-
-    return PrimitiveConstructorSpec(
-        nargs=1,
-        metavar="PART,...",
-        instance_from_str=parse,
-        is_instance=lambda value: True,
-        str_from_instance=lambda value: [",".join(value or ())],
-    )
+def part(name: str) -> str:
+    """Return the name of a part of the analysis; raises `InputError` for another."""
+    if name not in PARTS:
+        raise unknown("a part of the analysis", name, PARTS)
+    return name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +48,9 @@ class OwnOptions:
     """With a run: the file that it was fitted to. Without it, what needs no target is left."""
     out: Annotated[str | None, text("DIR"), default("RUN/analysis; runs/<name>-analysis")] = None
     """Where analysis.json and the pictures go."""
-    only: Annotated[tuple[str, ...] | None, parts(), default(",".join(DEFAULT_PARTS))] = None
+    only: Annotated[
+        tuple[str, ...] | None, listed("PART,...", part, "parts"), default(",".join(DEFAULT_PARTS))
+    ] = None
     """Parts: ntk, spectrum, hessian, layers; ntk-all takes products over all points."""
     points: Annotated[int | None, integer("N", 1, MOST_POINTS), default(str(POINTS))] = None
     """Sampled points of the NTK and the layers; time grows as N cubed."""
@@ -87,30 +70,7 @@ class OwnOptions:
 
 def options_class() -> type[Any]:
     """Return the dataclass of all options: the command's own and those that it shares with ``fit``."""
-    shared = {field.name: field for field in dataclasses.fields(FitOptions)}
-    hints = typing.get_type_hints(FitOptions, include_extras=True)
-    helps = documented(FitOptions)
-    fields = []
-    for name in (*SIGNAL, *FRESH):
-        kind, *extra = typing.get_args(hints[name])
-        note = tyro.conf.arg(help=helps.get(name, ""))
-        fields.append((name, Annotated[(kind, *extra, note)], shared[name].default))
-    made = dataclasses.make_dataclass("AnalyzeOptions", fields, bases=(OwnOptions,), frozen=True)
-    made.__doc__ = OwnOptions.__doc__
-    return made
-
-
-def documented(options: type[Any]) -> Mapping[str, str]:
-    """Return the strings below the fields of a dataclass, by field."""
-    body = ast.parse(textwrap.dedent(inspect.getsource(options))).body[0]
-    assert isinstance(body, ast.ClassDef), "the source of a class"
-    found = {}
-    for entry, after in zip(body.body, body.body[1:], strict=False):
-        if not (isinstance(entry, ast.AnnAssign) and isinstance(entry.target, ast.Name)):
-            continue
-        if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
-            found[entry.target.id] = str(after.value.value)
-    return found
+    return with_fit_options(OwnOptions, "AnalyzeOptions", (*SIGNAL, *FRESH))
 
 
 def fit_options(options: Any, path: str) -> FitOptions:

@@ -122,6 +122,39 @@ def number_or(
     return _kind("|".join((*allowed, metavar)), parse)
 
 
+def listed(metavar: str, kind: Callable[[str], Any], what: str) -> PrimitiveConstructorSpec[Any]:
+    """Return the annotation of a tuple of values with commas between them.
+
+    Args:
+        metavar: its name in the help text.
+        kind: makes a value of a string; raises ValueError, or an InputError of its own.
+        what: the values, for an error.
+    """
+
+    def parse(text: str) -> tuple[Any, ...]:
+        try:
+            return tuple(kind(entry.strip()) for entry in text.split(","))
+        except InputError:
+            raise
+        except ValueError:
+            raise InputError(f"expected {what} with commas between them; got {text!r}") from None
+
+    return _kind(metavar, parse)
+
+
+def span() -> PrimitiveConstructorSpec[Any]:
+    """Return the annotation of a range of two numbers, ``low:high``."""
+
+    def parse(text: str) -> tuple[float, float]:
+        low, _, high = text.partition(":")
+        try:
+            return float(low), float(high)
+        except ValueError:
+            raise InputError(f"expected a range LOW:HIGH, such as 1:4; got {text!r}") from None
+
+    return _kind("LOW:HIGH", parse)
+
+
 def text(metavar: str) -> PrimitiveConstructorSpec[Any]:
     """Return the annotation of a string that is not empty."""
 

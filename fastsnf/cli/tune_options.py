@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-import typing
-from collections.abc import Callable
 from typing import Annotated, Any
 
 import tyro
-from tyro.constructors import PrimitiveConstructorSpec
 
-from fastsnf.cli.analyze_options import documented
 from fastsnf.cli.fit_field import FIELD
 from fastsnf.cli.fit_options import AUTO, FitOptions
-from fastsnf.cli.options import choice, default, integer, number, text
+from fastsnf.cli.options import choice, default, integer, listed, number, span, text
+from fastsnf.cli.shared_options import SIGNAL, with_fit_options
 from fastsnf.errors import InputError
 from fastsnf.studies.tune.knobs import OVER
 
 SHARED = (
-    *("kind", "size", "squeeze", "mode"),
+    *SIGNAL,
     *("field", *FIELD),
     *("optimizer", "lr", "schedule", "loss", "batch_size"),
     *("iga", "iga_group", "iga_start", "iga_end", "iga_target", "iga_form", "iga_sample", "iga_refresh"),
@@ -27,44 +24,6 @@ SHARED = (
 """Options of ``fit`` that mean the same here."""
 OTHER_DEFAULTS = {"schedule": "constant", "alpha": "searched; 2.37 for images"}
 """What happens here without an option, where it is not what ``fit`` does."""
-
-
-def listed(metavar: str, kind: Callable[[str], Any], what: str) -> PrimitiveConstructorSpec[Any]:
-    """Return the annotation of values with commas between them."""
-
-    def parse(values: list[str]) -> tuple[Any, ...]:
-        try:
-            return tuple(kind(entry) for entry in values[0].split(","))
-        except ValueError:
-            raise InputError(f"expected {what} with commas between them; got {values[0]!r}") from None
-
-    return PrimitiveConstructorSpec(
-        nargs=1,
-        metavar=metavar,
-        instance_from_str=parse,
-        is_instance=lambda value: True,
-        str_from_instance=lambda value: [",".join(map(str, value or ()))],
-    )
-
-
-def span() -> PrimitiveConstructorSpec[Any]:
-    """Return the annotation of a range, ``low:high``."""
-
-    def parse(values: list[str]) -> tuple[float, float]:
-        low, _, high = values[0].partition(":")
-        try:
-            ends = float(low), float(high)
-        except ValueError:
-            raise InputError(f"expected a range LOW:HIGH, such as 1:4; got {values[0]!r}") from None
-        return ends
-
-    return PrimitiveConstructorSpec(
-        nargs=1,
-        metavar="LOW:HIGH",
-        instance_from_str=parse,
-        is_instance=lambda value: True,
-        str_from_instance=lambda value: [":".join(map(str, value or ()))],
-    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,19 +77,7 @@ class OwnOptions:
 
 def options_class() -> type[Any]:
     """Return the dataclass of all options: the command's own and those that it shares with ``fit``."""
-    shared = {field.name: field for field in dataclasses.fields(FitOptions)}
-    hints = typing.get_type_hints(FitOptions, include_extras=True)
-    helps = documented(FitOptions)
-    fields = []
-    for name in SHARED:
-        kind, *extra = typing.get_args(hints[name]) or (hints[name],)
-        if name in OTHER_DEFAULTS:
-            extra.append(default(OTHER_DEFAULTS[name]))
-        note = tyro.conf.arg(help=helps.get(name, ""))
-        fields.append((name, Annotated[(kind, *extra, note)], shared[name].default))
-    made = dataclasses.make_dataclass("TuneOptions", fields, bases=(OwnOptions,), frozen=True)
-    made.__doc__ = OwnOptions.__doc__
-    return made
+    return with_fit_options(OwnOptions, "TuneOptions", SHARED, OTHER_DEFAULTS)
 
 
 def fit_options(options: Any, path: str) -> FitOptions:

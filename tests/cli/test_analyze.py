@@ -5,8 +5,9 @@ import json
 import pytest
 
 from fastsnf.analysis import analyze
-from fastsnf.cli.analyze_options import documented, options_class
+from fastsnf.cli.analyze_options import options_class
 from fastsnf.cli.fit_options import FitOptions
+from fastsnf.cli.shared_options import documented
 from fastsnf.nn import SNF
 from fastsnf.signals import Image
 from fastsnf.train import checkpoint, load
