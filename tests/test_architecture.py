@@ -50,7 +50,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 CONFIGS = [
     path
     for path in FILES
-    if (path.stem in ("config", "encodings", "presets", "errors", "version") or path.parent.name == "spec")
+    if (path.stem in ("config", "encodings", "errors", "version") or path.parent.name in ("spec", "presets"))
     and "engines" not in path.parts
 ]
 """Descriptions and settings, which the command line reads before anything heavy."""
