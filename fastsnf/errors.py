@@ -12,6 +12,10 @@ from collections.abc import Iterable
 class InputError(ValueError):
     """The request or the input file is wrong: exit status 2."""
 
+    def __init__(self, *args: object) -> None:
+        # the repr of a tensor or an array, and another library's message, may have several lines
+        super().__init__(*(" ".join(a.split()) if isinstance(a, str) and "\n" in a else a for a in args))
+
 
 class EngineError(InputError):
     """The engine asked for cannot take this call; the message lists every reason."""

@@ -41,3 +41,11 @@ def test_unknown_names_what_is_valid_and_what_was_given() -> None:
 @pytest.mark.parametrize("value", [None, 3, ["sine"]])
 def test_unknown_takes_what_is_no_string(value: object) -> None:
     assert f"got {value!r}" in str(unknown("the loss", value, ["mse", "bce"]))
+
+
+@pytest.mark.parametrize("cls", [InputError, EngineError])
+def test_a_message_is_one_line_whatever_is_quoted_in_it(cls: type[InputError]) -> None:
+    assert str(cls("expected a name; got tensor([1,\n        2]): name it")) == (
+        "expected a name; got tensor([1, 2]): name it"
+    )
+    assert str(cls("expected 'two  spaces.png'")) == "expected 'two  spaces.png'"

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from fastsnf.errors import InputError, unknown
+from fastsnf.nn.field import Field
 from fastsnf.nn.init.bias import BiasInit, bias_scheme
 from fastsnf.nn.layered import LayeredField
 
@@ -17,6 +18,9 @@ Draw = Callable[[Tensor, torch.Generator | None], Tensor]
 
 DISTRIBUTIONS = ("uniform", "normal")
 """Those that `by_variance` draws from."""
+
+LARGEST = 1e37
+"""The widest bound or deviation: whatever is drawn with it is finite in float32."""
 
 
 @torch.no_grad()
@@ -33,9 +37,11 @@ def draw_layers(
     so this order gives their very numbers for the same seed. None keeps the default weights.
 
     Raises:
-        InputError: for an unknown `bias_init`, a parametrized layer or one without inputs.
+        InputError: for an unknown `bias_init`, another generator, a parametrized layer or one without inputs.
     """
     scheme = bias_scheme(bias_init)
+    if generator is not None and not isinstance(generator, torch.Generator):
+        raise InputError(f"expected generator to be a torch.Generator or None; got {generator!r}")
     parameters = [_parameters(linear, layer) for layer, linear in enumerate(field.linears())]
     for (weight, bias), draw in zip(parameters, draws, strict=True):
         fan_in = weight.shape[1]
@@ -62,6 +68,10 @@ def layered(field: LayeredField, initializer: str) -> LayeredField:
         InputError: in the name of `initializer`, for a field that is not a chain of linear layers or makes
             their weights of other parameters, and for a layer of fan-in 0.
     """
+    if not isinstance(field, Field):
+        raise InputError(
+            f"expected a field such as SNF(2, 3) for init {initializer!r}; got {type(field).__name__}"
+        )
     if not isinstance(field, LayeredField) or not all(isinstance(m, nn.Linear) for m in field.linears()):
         raise InputError(
             f"expected a chain of linear layers for init {initializer!r}; got {type(field).__name__}, whose "
@@ -81,10 +91,11 @@ def by_variance(distribution: str, variance: float) -> Draw:
     Real and imaginary parts of a complex tensor have half the variance each.
 
     Raises:
-        InputError: for another distribution.
+        InputError: for another distribution, or a deviation above `LARGEST`.
     """
     if distribution not in DISTRIBUTIONS:
         raise unknown("distribution", distribution, DISTRIBUTIONS)
+    _check_width("deviation", math.sqrt(variance))
 
     def draw(tensor: Tensor, generator: torch.Generator | None) -> Tensor:
         part = variance / 2.0 if tensor.is_complex() else variance
@@ -96,7 +107,12 @@ def by_variance(distribution: str, variance: float) -> Draw:
 
 
 def normal(std: float) -> Draw:
-    """Return the draw from N(0, std^2); real and imaginary parts each of a complex tensor."""
+    """Return the draw from N(0, std^2); real and imaginary parts each of a complex tensor.
+
+    Raises:
+        InputError: for a deviation above `LARGEST`.
+    """
+    _check_width("deviation", std)
 
     def draw(tensor: Tensor, generator: torch.Generator | None) -> Tensor:
         return _on_generator_device(
@@ -109,7 +125,12 @@ def normal(std: float) -> Draw:
 
 
 def uniform(bound: float) -> Draw:
-    """Return the draw from U(-bound, bound); real and imaginary parts each of a complex tensor."""
+    """Return the draw from U(-bound, bound); real and imaginary parts each of a complex tensor.
+
+    Raises:
+        InputError: for a bound above `LARGEST`.
+    """
+    _check_width("bound", bound)
 
     def draw(tensor: Tensor, generator: torch.Generator | None) -> Tensor:
         return _on_generator_device(
@@ -128,6 +149,15 @@ def draw_default(tensor: Tensor, fan_in: int, generator: torch.Generator | None)
     return _on_generator_device(
         tensor, generator, lambda t: nn.init.kaiming_uniform_(t, a=gain_slope, generator=generator)
     )
+
+
+def _check_width(name: str, width: float) -> None:
+    """Raise, before any layer is written, for a distribution that reaches beyond float32."""
+    if not width <= LARGEST:
+        raise InputError(
+            f"expected initial weights of a {name} of at most {LARGEST:g}; got {width:g}: choose smaller "
+            "factors"
+        )
 
 
 def _on_generator_device(

@@ -9,7 +9,7 @@ import torch
 from fastsnf.errors import InputError
 from fastsnf.nn.init.bias import BiasInit
 from fastsnf.nn.init.draw import by_variance, draw_layers, layered
-from fastsnf.nn.init.sampled import ActivationLike, describe, values_and_slopes
+from fastsnf.nn.init.sampled import ActivationLike, describe, fingerprint, values_and_slopes
 from fastsnf.nn.layered import LayeredField
 from fastsnf.spec import Identity
 
@@ -32,6 +32,7 @@ def kumar_gain(activation: ActivationLike) -> float:
 
     Source: Kumar, "On weight initialization in deep neural networks", 2017; VI3NR, Table 1.
     """
+    fingerprint(activation)  # raises for what is not elementwise
     at = torch.tensor([-_STEP, 0.0, _STEP], dtype=torch.float64, device="cpu")
     h, slope = values_and_slopes(activation, at)
     scale = max(1.0, float(slope.abs().max()))

@@ -31,10 +31,10 @@ def fingerprint(activation: ActivationLike) -> bytes:
     """
     if isinstance(activation, Activation) and not isinstance(activation, Custom):
         return b""
-    probe = _probe()
+    probe = _probe().clone()  # a function may write into what it is given
     with torch.inference_mode(False), torch.no_grad():
-        h = _call(activation, probe)
-        alone = _call(activation, probe[::7])
+        some = probe[::7].clone()
+        h, alone = _call(activation, probe), _call(activation, some)
         if not torch.allclose(h[::7], alone, rtol=1e-9, atol=1e-300, equal_nan=True):
             raise InputError(
                 f"expected {describe(activation)} to be elementwise; its value at one entry depends on others"
@@ -80,7 +80,7 @@ def _call(activation: ActivationLike, u: Tensor) -> Tensor:
     if isinstance(activation, Activation) and not isinstance(activation, Custom):
         return ops.activate(u, activation=activation)
     function = activation.function if isinstance(activation, Custom) else activation
-    if not callable(function):
+    if not callable(function) or isinstance(function, type):
         raise InputError(
             f"expected an activation such as Sine(30.0) or an elementwise torch function; got {function!r}"
         )
@@ -92,6 +92,8 @@ def _call(activation: ActivationLike, u: Tensor) -> Tensor:
     if not isinstance(h, Tensor) or h.shape != u.shape:
         got = f"shape {list(h.shape)}" if isinstance(h, Tensor) else type(h).__name__
         raise InputError(f"{wanted}; of a tensor of shape {list(u.shape)} it returned {got}")
+    if not (h.is_floating_point() or h.is_complex()):
+        raise InputError(f"{wanted}; it returned {h.dtype}: convert it to u.dtype")
     return h
 
 
