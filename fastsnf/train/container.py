@@ -33,6 +33,9 @@ HEADER_CAP = 16 << 20
 """Longest header that is parsed, bytes."""
 
 _KEY = "fastsnf"
+_PAIRS = "complex128"
+"""Names, in the metadata, of tensors that stand as float64 [..., 2]: safetensors has no complex128."""
+
 _NAME = re.compile(r"[A-Za-z0-9_.]+")
 _BLANK = "sha256:" + "0" * 64
 _DIGEST = re.compile(rb"sha256:[0-9a-f]{64}")
@@ -51,7 +54,7 @@ def encode(tensors: Mapping[str, Tensor], metadata: Mapping[str, Any], kind: str
     """Return the bytes of a file; the same contents give the same bytes.
 
     Args:
-        tensors: any device, any dtype that safetensors knows (complex64 included).
+        tensors: any device, any dtype that safetensors knows (complex64 included), and complex128.
         metadata: JSON-able.
         kind: ``field`` or ``run``, checked by `decode`.
 
@@ -76,8 +79,12 @@ def encode(tensors: Mapping[str, Tensor], metadata: Mapping[str, Any], kind: str
         "fastsnf": __version__,
         **metadata,
     }
-    text = json.dumps(record, allow_nan=False)
     copies = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()}
+    pairs = sorted(name for name, tensor in copies.items() if tensor.dtype == torch.complex128)
+    if pairs:
+        record[_PAIRS] = pairs
+        copies.update({name: torch.view_as_real(copies[name].resolve_conj()) for name in pairs})
+    text = json.dumps(record, allow_nan=False)
     data = bytearray(safetensors.torch.save(copies, metadata={_KEY: text}))
     match = _DIGEST.search(data)
     assert match is not None, "the digest is the first entry of the metadata"
@@ -135,7 +142,19 @@ def decode(data: bytes, kind: str) -> Contents:
     for name, tensor in tensors.items():
         if not _is_finite(tensor):
             raise InputError(f"expected finite numbers; got NaN or infinity in {name}")
-    return Contents(tensors, metadata)
+    return Contents(_paired(tensors, metadata.pop(_PAIRS, [])), metadata)
+
+
+def _paired(tensors: dict[str, Tensor], pairs: object) -> dict[str, Tensor]:
+    """Return `tensors`, those named in `pairs` as the complex128 that they stand for."""
+    if not isinstance(pairs, list) or not all(isinstance(name, str) for name in pairs):
+        raise InputError(f"expected a list of names under {_PAIRS!r} in its metadata; got {pairs!r}")
+    for name in pairs:
+        tensor = tensors.get(name)
+        if tensor is None or tensor.dtype != torch.float64 or tensor.shape[-1:] != (2,):
+            raise InputError(f"expected {name!r} as pairs of float64, as its metadata says: it is damaged")
+        tensors[name] = torch.view_as_complex(tensor)
+    return tensors
 
 
 def _header(data: bytes) -> dict[str, Any]:

@@ -20,6 +20,7 @@ FIELDS = {
     "gabor": lambda: small_field(activation="gabor", scale=5.0),
     "mixed": lambda: small_field(bias=False, first_activation="gaussian", first_omega=None, hidden_omega=7.0),
     "float64": lambda: small_field(dtype=torch.float64),
+    "gabor-float64": lambda: small_field(activation="gabor", scale=5.0, dtype=torch.float64),
     "siren": lambda: fastsnf.Siren(2, 8, 1, 3, outermost_linear=False),
 }
 

@@ -173,3 +173,22 @@ def test_a_manifest_hash_is_checked(tmp_path):
     write(path, TENSORS, METADATA, "run")
     with pytest.raises(InputError, match="manifest"):
         read(path, "run", sha256="0" * 64)
+
+
+def test_complex_numbers_of_float64():
+    generator = torch.Generator().manual_seed(1)
+    z = torch.randn(3, 2, dtype=torch.complex128, generator=generator)
+    tensors = {"z": z, "conjugate": z.conj().T, "number": z[0, 0], "pairs": torch.view_as_real(z)}
+    data = encode(tensors, METADATA, "field")
+    found = decode(data, "field")
+    assert all(torch.equal(found.tensors[name], tensors[name]) for name in tensors)
+    assert {name: found.tensors[name].dtype for name in tensors} == {k: v.dtype for k, v in tensors.items()}
+    assert {key: found.metadata[key] for key in METADATA} == METADATA
+    assert encode(dict(reversed(tensors.items())), METADATA, "field") == data
+
+
+@pytest.mark.parametrize("pairs", [["z", "z"], ["net.0.bias"], ["none"], [1], "z", None])
+def test_wrong_names_of_complex_numbers_are_refused(pairs):
+    tensors = {"z": torch.zeros(3, 2, dtype=torch.float64), "net.0.bias": torch.zeros(2)}
+    with pytest.raises(InputError, match=r"damaged|list of names"):
+        decode(encode(tensors, {"complex128": pairs}, "field"), "field")
