@@ -129,7 +129,9 @@ def _search(
             )  # fmt: skip
             found.append(result)
         moved = None
-        if options.transfer:
+        if options.transfer and found[0].value == found[0].reference:
+            console.print("nothing to transfer: no value is better than the reference", soft_wrap=True)
+        elif options.transfer:
             others = [(entry.name, entry.signal, entry.make_field) for entry in inputs[1:]]
             moved = transfer(found[0], others, inputs[0].config, **shared)
     except KeyboardInterrupt as error:

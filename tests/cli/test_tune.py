@@ -84,6 +84,15 @@ def test_a_value_is_transferred(command, pictures) -> None:
     assert "alpha 2 of the first input on the others" in done.err
 
 
+def test_where_the_reference_is_best_nothing_is_transferred_or_lost(command, pictures) -> None:
+    done = command("tune", *pictures, *FIELD, "--steps", 3, "--values", "40", "--transfer", "--json")
+    assert done.status == 0, done.err
+    summary = json.loads(done.out.splitlines()[-1])
+    assert (summary["inputs"][0]["best"], summary["transfer"]) == (1.0, None)
+    assert "nothing to transfer" in done.err
+    assert "alpha: speed to 50 dB" in Path("runs/tune-p1/table.md").read_text()
+
+
 def test_every_input_is_searched_without_transfer(command, pictures) -> None:
     done = command("tune", *pictures, *FIELD, "--steps", 3, "--values", "2", "--json", "--no-progress")
     assert [entry["name"] for entry in json.loads(done.out)["inputs"]] == ["p1.png", "p2.png"]

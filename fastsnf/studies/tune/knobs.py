@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fastsnf.errors import InputError
+from fastsnf.spec import Activation, activation_from_dict
 
 if TYPE_CHECKING:
     from fastsnf.nn import Field
@@ -115,15 +116,10 @@ def _iga_end(field: Field, config: FitConfig) -> float:
 
 def _parameter(field: Field, name: str, parameter: str, *, first: bool = False) -> float:
     """Return a parameter of the field's activations, or say which ones there are."""
-    from fastsnf.nn import LayeredField
-
-    spec = getattr(field, "spec", None)
-    if not isinstance(field, LayeredField) or spec is None:
-        raise InputError(
-            f"expected a chain of layers with one activation to search {name}; got {type(field).__name__}: "
-            "search lr"
-        )
-    activation = spec.activations[0] if first else field.hidden_activation
+    value = field.config().get(name.replace("-", "_"))  # of a field that takes it as a number alone
+    if isinstance(value, float):
+        return value
+    activation = _activation(field, name, first)
     value = getattr(activation, parameter, None)
     if value is None:
         there = sorted(entry.name for entry in dataclasses.fields(activation))
@@ -135,6 +131,21 @@ def _parameter(field: Field, name: str, parameter: str, *, first: bool = False) 
             f"{has}: search {' or '.join([*names, 'lr'])}"
         )
     return float(value)
+
+
+def _activation(field: Field, name: str, first: bool) -> Activation:
+    """Return the activation of the first layer or of the hidden ones."""
+    from fastsnf.nn import LayeredField
+
+    if isinstance(field, LayeredField):
+        return field.spec.activations[0] if first else field.hidden_activation
+    described = field.config().get("first_activation" if first else "activation")
+    if described is None:
+        raise InputError(
+            f"expected a field of layers with one activation to search {name}; got {type(field).__name__}: "
+            "search lr"
+        )
+    return activation_from_dict(described)
 
 
 def _init(field: Field, name: str, wanted: str) -> None:

@@ -10,6 +10,7 @@ import torch
 
 from fastsnf import SNF, init
 from fastsnf.errors import InputError
+from fastsnf.nn import Field, make_field
 from fastsnf.signals import Image, Samples
 from fastsnf.studies.tune import OVER, tune
 from fastsnf.studies.tune.result import Run, Trial
@@ -92,6 +93,14 @@ def gauss(overrides: dict[str, Any], seed: int) -> SNF:
     return SNF(2, 1, 16, 1, generator=torch.Generator().manual_seed(seed), **options)
 
 
+def published(name: str, **fixed: Any) -> Any:
+    def make(overrides: dict[str, Any], seed: int) -> Field:
+        options = {"hidden_features": 8, "hidden_layers": 1, **fixed, **overrides}
+        return make_field(name, 2, 1, generator=torch.Generator().manual_seed(seed), **options)
+
+    return make
+
+
 @pytest.mark.parametrize(
     ("over", "make", "reference"),
     [
@@ -99,6 +108,11 @@ def gauss(overrides: dict[str, Any], seed: int) -> SNF:
         ("hidden-omega", maker(hidden_omega=20.0), 20.0),
         ("scale", gauss, 3.0),
         ("lr", maker(), 2e-3),
+        ("first-omega", published("wire2d", first_omega=12.0), 12.0),
+        ("hidden-omega", published("wire2d"), 20.0),
+        ("scale", published("wire2d", scale=4.0), 4.0),
+        ("first-omega", published("bn", activation="sine", encoding="none", first_omega=5.0), 5.0),
+        ("hidden-omega", published("fr", low=2, high=2, phases=2, hidden_omega=9.0), 9.0),
     ],
 )
 def test_the_reference_is_what_field_and_fit_have(over: str, make: Any, reference: float) -> None:
@@ -148,6 +162,10 @@ def test_fields_without_the_number_are_refused() -> None:
         tune(image(), maker(init="siren"))
     with pytest.raises(InputError, match="got relu, which has no parameter: search lr"):
         tune(image(), kinds(activation="relu", alpha=1.0), over="first-omega")
+    with pytest.raises(InputError, match="got relu, which has no parameter: search lr"):
+        tune(image(), published("bn"), over="hidden-omega")
+    with pytest.raises(InputError, match="one activation to search scale; got MFN: search lr"):
+        tune(image(), published("mfn-gabor"), over="scale")
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 30), (6, 7)])
