@@ -80,6 +80,25 @@ class Encoder(nn.Module):
         return f"{self.spec}, {self.in_features} -> {self.out_features}"
 
 
+def encoder_of(
+    spec: Encoding | None,
+    in_features: int,
+    *,
+    generator: torch.Generator | None = None,
+    device: Device = None,
+    dtype: torch.dtype | None = None,
+) -> tuple[Encoder | None, int]:
+    """Return the encoder of a field, None for no encoding, and how many inputs the field's first layer has.
+
+    Args:
+        spec, in_features, generator, device, dtype: as in `Encoder`.
+    """
+    if spec is None:
+        return None, in_features
+    encoder = Encoder(spec, in_features, generator=generator, device=device, dtype=dtype)
+    return encoder, encoder.out_features
+
+
 def _project(v: Tensor, matrix: Tensor) -> Tensor:
     """Return ``v matrix^T`` [..., m] for v [..., D] and matrix [m, D], coordinate by coordinate.
 

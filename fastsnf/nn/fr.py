@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from fastsnf.encodings import Encoding
 from fastsnf.nn.arguments import activations_of, check_positive, check_real
-from fastsnf.nn.encoder import Encoder
+from fastsnf.nn.encoder import encoder_of
 from fastsnf.nn.fourier_linear import FourierBasis, FourierLinear
 from fastsnf.nn.init.draw import draw_default, uniform
 from fastsnf.nn.layered import LayeredField
@@ -91,11 +91,8 @@ class FourierReparameterized(LayeredField):
             factor = 0.05 if isinstance(hidden, ReLU) else 0.01
         check_positive(factor=factor)
         place: dict[str, Any] = {"device": device, "dtype": real_dtype(dtype)}
-        encoder = None
-        if encoding is not None:
-            encoder = Encoder(encoding, in_features, generator=generator, **place)
-        fan_in = in_features if encoder is None else encoder.out_features
-        linears: list[nn.Module] = [empty_linear(fan_in, hidden_features, bias=bias, **place)]
+        encoder, encoded = encoder_of(encoding, in_features, generator=generator, **place)
+        linears: list[nn.Module] = [empty_linear(encoded, hidden_features, bias=bias, **place)]
         if hidden_layers:
             basis = FourierBasis(hidden_features, low, high, phases, factor, **place)
             for _ in range(hidden_layers):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any, cast
 
 import torch
@@ -14,7 +14,7 @@ from fastsnf import ops
 from fastsnf.encodings import Encoding
 from fastsnf.errors import unknown
 from fastsnf.nn.arguments import activations_of, check_real
-from fastsnf.nn.encoder import Encoder
+from fastsnf.nn.encoder import encoder_of
 from fastsnf.nn.field import Field
 from fastsnf.nn.init.draw import draw_default, uniform
 from fastsnf.nn.linear import Device, check_sizes, empty_linear, real_dtype
@@ -123,11 +123,7 @@ class NormalizedField(Field):
         sizes = {"in_features": in_features, "out_features": out_features, "hidden_features": hidden_features}
         check_sizes(**sizes, hidden_layers=hidden_layers)
         hidden, first = activations_of(
-            activation,
-            first_activation,
-            first_omega=first_omega,
-            hidden_omega=hidden_omega,
-            scale=scale,
+            activation, first_activation, first_omega=first_omega, hidden_omega=hidden_omega, scale=scale
         )
         check_real("a normalised field", hidden, first)
         if norm not in NORMS:
@@ -136,13 +132,10 @@ class NormalizedField(Field):
             raise unknown("order", order, ORDERS)
         super().__init__(**sizes)
         place: dict[str, Any] = {"device": device, "dtype": real_dtype(dtype)}
-        self.encoding = None
-        if encoding is not None:
-            self.encoding = Encoder(encoding, in_features, generator=generator, **place)
-        fan_in = in_features if self.encoding is None else self.encoding.out_features
+        self.encoding, encoded = encoder_of(encoding, in_features, generator=generator, **place)
         modules: list[nn.Module] = []
         for index in range(hidden_layers + 1):
-            linear = empty_linear(hidden_features if index else fan_in, hidden_features, bias=bias, **place)
+            linear = empty_linear(hidden_features if index else encoded, hidden_features, bias=bias, **place)
             normalization = NORMS[norm](hidden_features, **place)
             modules.append(NormalizedLayer(linear, normalization, hidden if index else first, order))
         modules.append(empty_linear(hidden_features, out_features, bias=bias, **place))
@@ -237,12 +230,11 @@ class NormalizedField(Field):
 
 
 def _unit(activation: Activation) -> tuple[float, Activation]:
-    """Return what a pre-activation is multiplied by before it is normalised, and what follows then."""
-    names = [field.name for field in fields(activation)]
-    if "omega" in names:
-        omega: float = getattr(activation, "omega")  # noqa: B009  # only some activations have it
-        scaled = {"scale": getattr(activation, "scale") / omega} if "scale" in names else {}  # noqa: B009
-        return omega, replace(activation, omega=1.0, **scaled)  # type: ignore[call-arg]
-    if "scale" in names:
-        return getattr(activation, "scale"), replace(activation, scale=1.0)  # type: ignore[call-arg]  # noqa: B009
-    return 1.0, activation
+    """Return what a pre-activation is multiplied by before it is normalised, and what follows then.
+
+    The factor is omega, without one the scale; what follows has both divided by it.
+    """
+    numbers = {name: getattr(activation, name) for name in ("omega", "scale") if hasattr(activation, name)}
+    factor: float = next(iter(numbers.values()), 1.0)
+    divided = {name: number / factor for name, number in numbers.items()}
+    return factor, replace(activation, **divided) if divided else activation

@@ -9,7 +9,7 @@ import torch
 from fastsnf.encodings import Encoding
 from fastsnf.errors import InputError
 from fastsnf.nn.arguments import activations_of
-from fastsnf.nn.encoder import Encoder
+from fastsnf.nn.encoder import encoder_of
 from fastsnf.nn.init import BiasInit, default_initializer, initialize_, initializer_name
 from fastsnf.nn.init.draw import uniform
 from fastsnf.nn.init.number import positive
@@ -88,12 +88,10 @@ class SNF(LayeredField):
         )
         last = None if last_activation is None else activations_of(last_activation)[0]
         spec = FieldSpec.mlp(hidden, hidden_layers, first=first, last=last)
-        encoder = None
-        if encoding is not None:
-            encoder = Encoder(encoding, in_features, generator=generator, device=device, dtype=dtype)
-        first_inputs = in_features if encoder is None else encoder.out_features
-        widths = [first_inputs, *[hidden_features] * (hidden_layers + 1), out_features]
-        linears = linear_chain(spec, widths, bias=bias, device=device, dtype=dtype)
+        place: dict[str, Any] = {"device": device, "dtype": dtype}
+        encoder, encoded = encoder_of(encoding, in_features, generator=generator, **place)
+        widths = [encoded, *[hidden_features] * (hidden_layers + 1), out_features]
+        linears = linear_chain(spec, widths, bias=bias, **place)
         super().__init__(spec, linears, encoding=encoder)
         self._hidden = hidden
         chosen = default_initializer(spec) if init is None else initializer_name(init)

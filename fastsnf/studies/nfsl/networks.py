@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from fastsnf.encodings import FourierFeatures
-from fastsnf.nn import Encoder, LayeredField
+from fastsnf.nn import LayeredField
+from fastsnf.nn.encoder import encoder_of
 from fastsnf.nn.init import initialize_
 from fastsnf.nn.linear import linear_chain
 from fastsnf.signals import Image
@@ -55,14 +56,14 @@ def network(facts: Mapping[str, Any], width: int, shape: tuple[int, int]) -> Lay
     """
     generator = torch.Generator().manual_seed(facts["seed"])
     activation: Activation = ReLU()
-    encoder = None
+    encoding = None
     if facts["activation"] == "sinc":
         activation = Sinc.unnormalized(facts["omega"])
     else:
         rows = (DEEP_FEATURES if facts["deep"] else SHALLOW_FEATURES) // 2
-        encoder = Encoder(FourierFeatures(rows, facts["sigma"]), shape[0], generator=generator)
+        encoding = FourierFeatures(rows, facts["sigma"])
+    encoder, inputs = encoder_of(encoding, shape[0], generator=generator)
     fixed = [facts["width"]] * (DEEP_LAYERS if facts["deep"] else 0)
-    inputs = shape[0] if encoder is None else encoder.out_features
     spec = FieldSpec.mlp(activation, len(fixed))
     field = LayeredField(spec, linear_chain(spec, [inputs, *fixed, width, shape[1]]), encoding=encoder)
     initialize_(field, facts["init"], bias_init="zero", generator=generator)
