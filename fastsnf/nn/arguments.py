@@ -1,12 +1,16 @@
-"""Constructor arguments that several fields share: activations by name or as specs, positive numbers."""
+"""Arguments that fields and initializers share: activations by name or as specs, positive numbers."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import fields
+from numbers import Real
 
 from fastsnf.errors import InputError, unknown
 from fastsnf.spec import ACTIVATIONS, Activation
+
+LARGEST = 1e100
+"""The bound of positive numbers: their squares are finite."""
 
 
 def activations_of(
@@ -51,12 +55,17 @@ def _activation(
     return given
 
 
-def check_positive(**values: object) -> None:
-    """Raise `InputError` unless every value is a finite number above 0."""
-    for name, value in values.items():
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not number or not 0 < value < math.inf:  # type: ignore[operator]  # it is a number
-            raise InputError(f"expected {name} to be a finite number above 0; got {value!r}")
+def positive(name: str, value: object) -> float:
+    """Return `value` as a float.
+
+    Raises:
+        InputError: unless it is a number above 0 and at most `LARGEST`.
+    """
+    number = math.nan if isinstance(value, bool) or not isinstance(value, Real) else float(value)
+    if not 0 < number <= LARGEST:
+        limit = f" and at most {LARGEST:g}" if LARGEST < number < math.inf else ""
+        raise InputError(f"expected {name} to be a number above 0{limit}; got {value!r}")
+    return number
 
 
 def check_real(what: str, *activations: Activation) -> None:

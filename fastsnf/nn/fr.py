@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from fastsnf.encodings import Encoding
-from fastsnf.nn.arguments import activations_of, check_positive, check_real
+from fastsnf.nn.arguments import activations_of, check_real, positive
 from fastsnf.nn.encoder import encoder_of
 from fastsnf.nn.fourier_linear import FourierBasis, FourierLinear
-from fastsnf.nn.init.draw import draw_default, uniform
+from fastsnf.nn.init.draw import draw_default_linear, uniform
 from fastsnf.nn.layered import LayeredField
 from fastsnf.nn.linear import Device, check_sizes, empty_linear, real_dtype
 from fastsnf.spec import Activation, FieldSpec, Finer, ReLU, Sine
@@ -89,7 +89,7 @@ class FourierReparameterized(LayeredField):
         check_real("a Fourier reparameterized field", hidden, first)
         if factor is None:
             factor = 0.05 if isinstance(hidden, ReLU) else 0.01
-        check_positive(factor=factor)
+        factor = positive("factor", factor)
         place: dict[str, Any] = {"device": device, "dtype": real_dtype(dtype)}
         encoder, encoded = encoder_of(encoding, in_features, generator=generator, **place)
         linears: list[nn.Module] = [empty_linear(encoded, hidden_features, bias=bias, **place)]
@@ -107,7 +107,7 @@ class FourierReparameterized(LayeredField):
             "activation": hidden.to_dict(),
             "first_activation": first.to_dict(),
             **bases,
-            "factor": float(factor),
+            "factor": factor,
             "encoding": None if encoding is None else encoding.to_dict(),
             "bias": bias,
         }
@@ -160,8 +160,7 @@ class FourierReparameterized(LayeredField):
                 one.draw_(omega or 1.0, generator)
                 continue
             fan_in = one.in_features
-            for parameter in one.parameters():
-                draw_default(parameter, fan_in, generator)
+            draw_default_linear(one, generator)
             if index == last:
                 uniform(math.sqrt(6.0 / fan_in) / (omega or 1.0))(one.weight, generator)
             elif omega is not None:

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from fastsnf import ops
 from fastsnf.errors import unknown
-from fastsnf.nn.arguments import check_positive
+from fastsnf.nn.arguments import positive
 from fastsnf.nn.field import Field
-from fastsnf.nn.init.draw import draw_default, uniform
+from fastsnf.nn.init.draw import draw_default_linear, uniform
 from fastsnf.nn.layer import Layer
 from fastsnf.nn.linear import Device, check_sizes, empty_linear, real_dtype
 from fastsnf.spec import FieldSpec, Sine
@@ -100,7 +100,7 @@ class MFN(Field):
         if filters not in FILTERS:
             raise unknown("filters", filters, FILTERS)
         scales = {"input_scale": input_scale, "weight_scale": weight_scale, "alpha": alpha, "beta": beta}
-        check_positive(**scales)
+        scales = {name: positive(name, scale) for name, scale in scales.items()}
         super().__init__(**sizes)
         place: dict[str, Any] = {"device": device, "dtype": real_dtype(dtype)}
         F, L = hidden_features, hidden_layers
@@ -114,7 +114,7 @@ class MFN(Field):
             **sizes,
             "hidden_layers": L,
             "filters": filters,
-            **{name: float(value) for name, value in scales.items()},
+            **scales,
             "bias": bias,
         }
         self._draw(generator)
@@ -153,27 +153,19 @@ class MFN(Field):
         """Write the initial parameters, in the order of the original's code."""
         hidden = [layer for layer in self.linear if isinstance(layer, nn.Linear)]
         for linear in (*hidden, self.output_linear):
-            _draw_linear(linear, generator)
+            draw_default_linear(linear, generator)
         for linear in hidden:
             uniform(math.sqrt(self._config["weight_scale"] / self.hidden_features))(linear.weight, generator)
         count = len(self.filters)
         for g in self.filters:
             assert isinstance(g, Layer)
-            _draw_linear(g.linear, generator)
+            draw_default_linear(g.linear, generator)
             if isinstance(g, GaborFilter):
                 uniform(1.0)(g.mu, generator)
                 _draw_gamma(g.gamma, self._config["alpha"] / count, self._config["beta"], generator)
                 g.linear.weight.mul_(g.gamma.sqrt()[:, None])
             g.linear.weight.mul_(self._config["input_scale"] / math.sqrt(count))
             uniform(math.pi)(g.linear.bias, generator)
-
-
-def _draw_linear(linear: nn.Linear, generator: torch.Generator | None) -> None:
-    """Write PyTorch's default into a linear layer."""
-    fan_in = linear.weight.shape[1]
-    draw_default(linear.weight, fan_in, generator)
-    if linear.bias is not None:
-        draw_default(linear.bias, fan_in, generator)
 
 
 def _draw_gamma(tensor: Tensor, alpha: float, beta: float, generator: torch.Generator | None) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any, cast
@@ -16,7 +15,8 @@ from fastsnf.errors import unknown
 from fastsnf.nn.arguments import activations_of, check_real
 from fastsnf.nn.encoder import encoder_of
 from fastsnf.nn.field import Field
-from fastsnf.nn.init.draw import draw_default, uniform
+from fastsnf.nn.init.draw import draw_default_linear, uniform
+from fastsnf.nn.init.weight_scaling import siren_bound
 from fastsnf.nn.linear import Device, check_sizes, empty_linear, real_dtype
 from fastsnf.nn.normalization import NORMS, Normalization
 from fastsnf.spec import Activation, Finer, Sine
@@ -221,12 +221,9 @@ class NormalizedField(Field):
         """Write the initial weights and biases of the linear layers."""
         acts = [*(layer.activation for layer in self._layers()), self.activation]
         for index, (linear, act) in enumerate(zip(self.linears(), acts, strict=True)):
-            fan_in = linear.in_features
-            for parameter in linear.parameters():
-                draw_default(parameter, fan_in, generator)
+            draw_default_linear(linear, generator)
             if isinstance(act, Sine | Finer):
-                bound = math.sqrt(6.0 / fan_in) / act.omega if index else 1.0 / fan_in
-                uniform(bound)(linear.weight, generator)
+                uniform(siren_bound(index, linear.in_features, act.omega))(linear.weight, generator)
 
 
 def _unit(activation: Activation) -> tuple[float, Activation]:

@@ -8,11 +8,10 @@ import torch
 
 from fastsnf.encodings import Encoding
 from fastsnf.errors import InputError
-from fastsnf.nn.arguments import activations_of
+from fastsnf.nn.arguments import activations_of, positive
 from fastsnf.nn.encoder import encoder_of
 from fastsnf.nn.init import BiasInit, default_initializer, initialize_, initializer_name
 from fastsnf.nn.init.draw import uniform
-from fastsnf.nn.init.number import positive
 from fastsnf.nn.layered import LayeredField
 from fastsnf.nn.linear import Device, check_sizes, linear_chain
 from fastsnf.spec import Activation, FieldSpec

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from fastsnf import ops
 from fastsnf.errors import InputError
-from fastsnf.nn.arguments import check_positive
+from fastsnf.nn.arguments import positive
 from fastsnf.nn.field import Field
-from fastsnf.nn.init.draw import draw_default
+from fastsnf.nn.init.draw import draw_default_linear
 from fastsnf.nn.layer import Layer, is_plain
 from fastsnf.nn.linear import COMPLEX, Device, check_sizes, empty_linear, real_dtype
 from fastsnf.spec import FieldSpec, Gabor, Gaussian
@@ -111,7 +111,7 @@ class Wire2d(Field):
                 f"got {hidden_features}"
             )
         numbers = {"first_omega": first_omega, "hidden_omega": hidden_omega, "scale": scale}
-        check_positive(**numbers)
+        numbers = {name: positive(name, number) for name, number in numbers.items()}
         super().__init__(**sizes)
         real, width = real_dtype(dtype), hidden_features // 2
         place: dict[str, Any] = {"bias": bias, "device": device}
@@ -126,7 +126,7 @@ class Wire2d(Field):
         self._config: dict[str, Any] = {
             **sizes,
             "hidden_layers": hidden_layers,
-            **{name: float(value) for name, value in numbers.items()},
+            **numbers,
             "bias": bias,
         }
         self._draw(generator)
@@ -169,8 +169,7 @@ class Wire2d(Field):
     def _draw(self, generator: torch.Generator | None) -> None:
         """Write PyTorch's default, in the order of the original's code."""
         for linear in (module for module in self.modules() if isinstance(module, nn.Linear)):
-            for parameter in linear.parameters():
-                draw_default(parameter, linear.in_features, generator)
+            draw_default_linear(linear, generator)
 
 
 def _real_view(weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor | None]:

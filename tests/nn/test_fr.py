@@ -236,7 +236,7 @@ def test_a_hook_takes_the_layers_one_by_one() -> None:
     [
         ({"low": 0}, "low to be an integer of 1"),
         ({"phases": 2.0}, "phases"),
-        ({"factor": 0.0}, "factor to be a finite number above 0"),
+        ({"factor": 0.0}, "factor to be a number above 0"),
         ({"activation": "gabor"}, "real activation"),
         ({"activation": "sin"}, "did you mean 'sine'"),
         ({"activation": Sine(3.0), "hidden_omega": 2.0}, "hidden_omega inside the spec"),

@@ -180,7 +180,7 @@ def test_the_filters_take_an_engine() -> None:
     ("options", "message"),
     [
         ({"filters": "gabour"}, "did you mean 'gabor'"),
-        ({"input_scale": 0.0}, "input_scale to be a finite number above 0"),
+        ({"input_scale": 0.0}, "input_scale to be a number above 0"),
         ({"weight_scale": float("nan")}, "weight_scale"),
         ({"alpha": -1.0}, "alpha"),
         ({"beta": "1"}, "beta"),

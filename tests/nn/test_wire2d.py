@@ -130,7 +130,7 @@ def test_an_imaginary_pre_activation_may_exceed_one() -> None:
     ("options", "message"),
     [
         ({"hidden_features": 1}, "hidden_features of 2 or more"),
-        ({"scale": 0.0}, "scale to be a finite number above 0"),
+        ({"scale": 0.0}, "scale to be a number above 0"),
         ({"first_omega": math.inf}, "first_omega"),
         ({"hidden_omega": True}, "hidden_omega"),
         ({"in_features": 0}, "in_features"),

@@ -2,6 +2,11 @@
 
 Each is ``name_(field, *, ..., bias_init="default", generator=None) -> field``. `INITIALIZERS` holds them by
 the names of the command line.
+
+One file a family: `weight_scaling` (SIREN and frequency tuning too), `nfsl`, `vi3nr`, `fan` (Xavier, Kaiming,
+LeCun), `kumar`, `random_normal`, `default`. Below them `draw` walks the layers, `bias` has the schemes of the
+biases. VI3NR's weights come of the `moment`s of an activation, by `closed_form` or `quadrature` over its
+`slopes`; `sigma_p` solves for the deviation, `grid_search` as the paper did. `pytorch` has PyTorch's gains.
 """
 
 from __future__ import annotations
@@ -27,8 +32,8 @@ from fastsnf.nn.init.moment import Moments, gain, moments
 from fastsnf.nn.init.nfsl import nfsl_normal_, nfsl_sine_, nfsl_uniform_
 from fastsnf.nn.init.pytorch import pytorch_gain
 from fastsnf.nn.init.random_normal import random_normal_
-from fastsnf.nn.init.sampled import ActivationLike
 from fastsnf.nn.init.sigma_p import condition, solve_sigma_p
+from fastsnf.nn.init.slopes import ActivationLike
 from fastsnf.nn.init.vi3nr import vi3nr_
 from fastsnf.nn.init.weight_scaling import (
     frequency_tuning_,

@@ -151,6 +151,12 @@ def draw_default(tensor: Tensor, fan_in: int, generator: torch.Generator | None)
     )
 
 
+def draw_default_linear(linear: nn.Linear, generator: torch.Generator | None) -> None:
+    """Write PyTorch's default into the weight of a linear layer, then into its bias."""
+    for parameter in linear.parameters(recurse=False):
+        draw_default(parameter, linear.in_features, generator)
+
+
 def _check_width(name: str, width: float) -> None:
     """Raise, before any layer is written, for a distribution that reaches beyond float32."""
     if not width <= LARGEST:

@@ -1,4 +1,4 @@
-"""Kumar's initializer and PyTorch's gains, which VI3NR compares with."""
+"""Kumar's initializer, which VI3NR compares with."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from fastsnf.errors import InputError
 from fastsnf.nn.init.bias import BiasInit
 from fastsnf.nn.init.draw import by_variance, draw_layers, layered
-from fastsnf.nn.init.sampled import ActivationLike, describe, fingerprint, values_and_slopes
+from fastsnf.nn.init.slopes import ActivationLike, describe, fingerprint, values_and_slopes
 from fastsnf.nn.layered import LayeredField
 from fastsnf.spec import Identity
 

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from fastsnf.errors import InputError, unknown
+from fastsnf.nn.arguments import positive
 from fastsnf.nn.init.closed_form import CLOSED, closed_form
-from fastsnf.nn.init.number import positive
 from fastsnf.nn.init.quadrature import EXACT, Effort, expectations
-from fastsnf.nn.init.sampled import ActivationLike, complex_slopes, describe, fingerprint, values_and_slopes
+from fastsnf.nn.init.slopes import ActivationLike, complex_slopes, describe, fingerprint, values_and_slopes
 from fastsnf.spec import Activation
 
 METHODS = ("auto", "closed-form", "quadrature", "monte-carlo")

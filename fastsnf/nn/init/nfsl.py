@@ -6,9 +6,9 @@ import math
 
 import torch
 
+from fastsnf.nn.arguments import positive
 from fastsnf.nn.init.bias import BiasInit
 from fastsnf.nn.init.draw import by_variance, draw_layers, layered, uniform
-from fastsnf.nn.init.number import positive
 from fastsnf.nn.init.weight_scaling import siren_bounds
 from fastsnf.nn.layered import LayeredField
 

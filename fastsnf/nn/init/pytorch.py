@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from fastsnf.errors import InputError
-from fastsnf.nn.init.sampled import ActivationLike, describe
+from fastsnf.nn.init.slopes import ActivationLike, describe
 from fastsnf.spec import Activation
 
 GAINS = {

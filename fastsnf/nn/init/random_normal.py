@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
+from fastsnf.nn.arguments import positive
 from fastsnf.nn.init.bias import BiasInit
 from fastsnf.nn.init.draw import by_variance, draw_layers, layered
-from fastsnf.nn.init.number import positive
 from fastsnf.nn.layered import LayeredField
 
 

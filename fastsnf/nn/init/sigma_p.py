@@ -9,12 +9,12 @@ from functools import lru_cache
 import torch
 
 from fastsnf.errors import InputError
+from fastsnf.nn.arguments import positive
 from fastsnf.nn.init.closed_form import closed_form
+from fastsnf.nn.init.grid_search import published_sigma_p
 from fastsnf.nn.init.moment import moments, passed_on, quadrature_rows, usable
-from fastsnf.nn.init.number import positive
-from fastsnf.nn.init.published import published_sigma_p
 from fastsnf.nn.init.quadrature import ROUGH, Effort
-from fastsnf.nn.init.sampled import ActivationLike, fingerprint
+from fastsnf.nn.init.slopes import ActivationLike, fingerprint
 from fastsnf.spec import Activation
 
 _DECADES = 6

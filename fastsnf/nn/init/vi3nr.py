@@ -9,10 +9,10 @@ from torch import Tensor
 
 from fastsnf.encodings import FourierFeatures, Positional
 from fastsnf.errors import InputError, unknown
+from fastsnf.nn.arguments import positive
 from fastsnf.nn.init.bias import BiasInit
 from fastsnf.nn.init.draw import by_variance, draw_layers, layered
 from fastsnf.nn.init.moment import moments, passed_on, usable
-from fastsnf.nn.init.number import positive
 from fastsnf.nn.init.sigma_p import solve_sigma_p
 from fastsnf.nn.layered import LayeredField
 from fastsnf.spec import Identity

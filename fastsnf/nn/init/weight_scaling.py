@@ -7,9 +7,9 @@ import math
 import torch
 
 from fastsnf.errors import InputError
+from fastsnf.nn.arguments import positive
 from fastsnf.nn.init.bias import BiasInit
 from fastsnf.nn.init.draw import draw_layers, layered, uniform
-from fastsnf.nn.init.number import positive
 from fastsnf.nn.layered import LayeredField
 from fastsnf.spec import FieldSpec, Finer, Sine
 
@@ -128,11 +128,14 @@ def siren_bounds(field: LayeredField, initializer: str) -> list[float]:
     return [_bound(field, layer) for layer in range(field.spec.layers)]
 
 
+def siren_bound(layer: int, fan_in: int, omega: float) -> float:
+    """Return the bound of SIREN's uniform distribution for the weights of one layer, the first being 0."""
+    return math.sqrt(6.0 / fan_in) / omega if layer else 1.0 / fan_in
+
+
 def _bound(field: LayeredField, layer: int) -> float:
     fan_in = field.linears()[layer].in_features
-    if layer == 0:
-        return 1.0 / fan_in
     own = field.spec.activations[layer]
     act = own if isinstance(own, Sine | Finer) else field.hidden_activation
     assert isinstance(act, Sine | Finer)  # takes_weight_scaling holds
-    return math.sqrt(6.0 / fan_in) / act.omega
+    return siren_bound(layer, fan_in, act.omega)

@@ -15,7 +15,7 @@ from torch import Tensor
 from fastsnf import init
 from fastsnf.errors import InputError
 from fastsnf.nn import SNF
-from fastsnf.nn.init.sampled import fingerprint
+from fastsnf.nn.init.slopes import fingerprint
 from fastsnf.spec import Sine
 
 

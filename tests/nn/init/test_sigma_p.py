@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from fastsnf.errors import InputError
 from fastsnf.nn import init
-from fastsnf.nn.init.published import published_step
+from fastsnf.nn.init.grid_search import published_step
 from fastsnf.spec import (
     Activation,
     Custom,

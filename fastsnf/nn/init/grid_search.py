@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from fastsnf.nn.init.sampled import ActivationLike, values_and_slopes
+from fastsnf.nn.init.slopes import ActivationLike, values_and_slopes
 from fastsnf.spec import Activation
 
 SAMPLES = 1_000_000
