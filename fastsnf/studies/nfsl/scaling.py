@@ -50,14 +50,14 @@ PARTS: dict[str, Part] = {
 }
 
 THEOREMS = {
-    (False, "sinc"): "more than N (4.2), about N^1.5",
+    (False, "sinc"): "N^1.5 (4.2)",
     (False, "relu-pe"): "N^2 (Nguyen)",
-    (True, "sinc"): "more than N^2 (4.4)",
+    (True, "sinc"): "N^2.5 (4.4)",
     (True, "relu-pe"): "N^3 (Nguyen)",
 }
-"""How the parameters grow, by depth and activation, from standard initializers."""
+"""How the parameters grow, by depth and activation, from standard normal initializers (Eq. 4.1, 4.4)."""
 OWN = {False: "N (4.7)", True: "N^2 (4.9)"}
-"""How they grow from the paper's initializers."""
+"""How they grow from the paper's normal initializer (Eq. 4.12, 4.14)."""
 
 
 class Scaling(Study[ScalingSettings]):
@@ -141,7 +141,7 @@ class Scaling(Study[ScalingSettings]):
         for activation, init in part.networks:
             needed = [self._needed(outcomes, part, activation, init, samples) for samples in counts]
             slopes[activation, init] = exponent(counts, needed)
-            theorem = OWN[part.deep] if init.startswith("nfsl") else THEOREMS[part.deep, activation]
+            theorem = theorem_of(part, activation, init)
             cells = [EMPTY if value is None else f"{value:,.0f}" for value in needed]
             rows.append((f"{activation} {init}", *cells, figure(slopes[activation, init]), theorem))
         relevant = [o for o in outcomes if o.row.facts["deep"] == part.deep]
@@ -181,6 +181,16 @@ class Scaling(Study[ScalingSettings]):
             return []
         draw_panels([panels], folder / PICTURE, title=self.title)
         return [folder / PICTURE]
+
+
+def theorem_of(part: Part, activation: str, init: str) -> str:
+    """Return the exponent of a network's theorem; those of sinc networks are for normal draws alone.
+
+    >>> theorem_of(PARTS["uniform"], "sinc", "nfsl-uniform")
+    'none (normal: N^2 (4.9))'
+    """
+    found = OWN[part.deep] if init.startswith("nfsl") else THEOREMS[part.deep, activation]
+    return f"none (normal: {found})" if init.endswith("uniform") else found
 
 
 Needed = Callable[[Sequence[Outcome], Part, str, str, int], float | None]
@@ -227,16 +237,28 @@ def claims(part: Part, outcomes: Sequence[Outcome], counts: Sequence[int], neede
     own = [pair for pair in part.networks if pair[1].startswith("nfsl")]
     first = own or [pair for pair in part.networks if pair[0] == "sinc"]
     rivals = [pair for pair in part.networks if pair not in first]
+
+    def of(pair: tuple[str, str], samples: int) -> float:
+        value = needed(outcomes, part, *pair, samples)
+        return math.inf if value is None else value
+
     holds = compared = 0
     for samples in counts:
-        ours = [needed(outcomes, part, *pair, samples) for pair in first]
-        theirs = [needed(outcomes, part, *pair, samples) for pair in rivals]
-        if None in ours or not theirs:
+        ours, theirs = max(of(pair, samples) for pair in first), min(of(pair, samples) for pair in rivals)
+        if ours == theirs == math.inf or not _complete(outcomes, part, samples):
             continue
         compared += 1
-        holds += max(v for v in ours if v is not None) < min(math.inf if v is None else v for v in theirs)
+        holds += ours < theirs
     what = first[0][1] if own else "every sinc network"
     return [
         f"The paper: {what} needs the fewest parameters. Here at {holds} of {compared} numbers of samples "
-        "that can be compared."
+        "that can be compared; no width that got there counts as infinitely many."
     ]
+
+
+def _complete(outcomes: Sequence[Outcome], part: Part, samples: int) -> bool:
+    """Return whether every network of a part has been tried on so many samples."""
+    return all(
+        results(outcomes, deep=part.deep, activation=activation, init=init, samples=samples)
+        for activation, init in part.networks
+    )

@@ -115,6 +115,9 @@ def test_every_part_end_to_end_and_without_data(undrawn, tmp_path, picture):
         assert table.columns[-2:] == ("exponent", "theorem")
     own = [row[-1] for row in whole.tables[2].rows if row[0].endswith("nfsl-normal")]
     assert own == ["N^2 (4.9)"]
+    others = {row[-1] for row in whole.tables[1].rows}
+    assert others == {"N^2.5 (4.4)", "N^3 (Nguyen)"}  # Eq. 4.4, and the paper's account of Nguyen's
+    assert all(row[-1].startswith("none (normal: ") for row in whole.tables[3].rows)
     for outcome in whole.outcomes:
         tried, width = dict(outcome.result["tried"]), outcome.result["width"]
         assert width is None or tried[width] is not None
@@ -122,12 +125,13 @@ def test_every_part_end_to_end_and_without_data(undrawn, tmp_path, picture):
 
 
 def test_claims_count_what_can_be_compared(tmp_path):
-    study = Scaling(ScalingSettings(parts=("normal",), pixels=(10, 20), device="cpu"), tmp_path)
+    counts = (10, 20, 30, 40)
+    study = Scaling(ScalingSettings(parts=("normal",), pixels=counts, device="cpu"), tmp_path)
     needed = {
-        "nfsl-normal": (5, 9),
-        "lecun-normal": (8, None),
-        "xavier-normal": (6, 8),
-        "kaiming-normal": (7, 7),
+        "nfsl-normal": (5, 9, None, None),
+        "lecun-normal": (8, None, None, None),
+        "xavier-normal": (6, 8, 7, None),
+        "kaiming-normal": (7, 7, None, None),
     }
     outcomes = [
         Outcome(
@@ -135,10 +139,10 @@ def test_claims_count_what_can_be_compared(tmp_path):
             {"parameters": value},
         )
         for init, values in needed.items()
-        for n, value in zip((10, 20), values, strict=True)
+        for n, value in zip(counts, values, strict=True)
     ]
     (table,) = study.tables(outcomes)
-    assert "at 1 of 2 numbers" in table.notes[0]
+    assert "at 1 of 3 numbers" in table.notes[0]  # a rival alone got there at 30: that is a loss
     assert [row[1] for row in table.rows] == ["5", "8", "6", "7"]
     assert {part for part, row in PARTS.items() if row.deep} == {"deep", "normal", "uniform"}
 
