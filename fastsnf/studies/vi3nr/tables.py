@@ -50,9 +50,10 @@ class Tables(Study[TablesSettings]):
             rows.append(Row(facts, f"{samples:,} samples"))
         if s.as_published:
             for activation in report.SEARCHED:
-                for seed in range(min(s.seeds, SEARCHES)):
+                for seed in (None, *range(min(s.seeds, SEARCHES))):
                     facts = {"kind": "grid", "activation": activation, "seed": seed}
-                    rows.append(Row(facts, f"the paper's search, {activation}, seed {seed}"))
+                    which = "its own seed" if seed is None else f"seed {seed}"
+                    rows.append(Row(facts, f"the paper's search, {activation}, {which}"))
         shared = {name: getattr(s, name) for name in ("layers", "width", "batch", "distribution")}
         for seed in range(s.seeds):
             facts = {"kind": "net", "seed": seed, "cases": [list(case) for case in self.cases()], **shared}
