@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any, ClassVar
 
 from fastsnf.analysis import HessianTrace, NtkTrace
 from fastsnf.analysis.panels import Line, Lines, Panel, draw_panels
+from fastsnf.studies.means import mean
 from fastsnf.studies.progress import Told
-from fastsnf.studies.study import Outcome, Row, Study, finished, reasons
+from fastsnf.studies.study import Outcome, Row, finished, reasons, results
 from fastsnf.studies.table import EMPTY, Table, figure
 from fastsnf.studies.ws.claims import Claim, chain, claims_table, number
 from fastsnf.studies.ws.config import NtkSettings
 from fastsnf.studies.ws.fits import FREQUENCY, WEIGHTS, config_of, field_of, methods, name_of, shared_facts
-from fastsnf.studies.ws.sources import Source, sources
+from fastsnf.studies.ws.picture_study import PictureStudy
+from fastsnf.studies.ws.sources import Source
 from fastsnf.train import Callback, fit
 
 PICTURE = "conditioning.png"
@@ -25,15 +27,11 @@ CURVE = tuple(10.0 ** (-k / 8.0) for k in range(33))
 SHOWN = (0.1, 0.01)
 
 
-class Conditioning(Study[NtkSettings]):
+class Conditioning(PictureStudy[NtkSettings]):
     """Figures 5 and 10 of the paper."""
 
     name: ClassVar[str] = "ws-ntk"
     title: ClassVar[str] = "Weight scaling, Fig. 5 and 10: conditioning along training"
-
-    def __init__(self, settings: NtkSettings, folder: Path) -> None:
-        super().__init__(settings, folder)
-        self.sources: list[Source] = sources(settings.data, settings.images)
 
     def rows(self) -> list[Row]:
         """Return one row for each picture, initialization and seed."""
@@ -56,7 +54,7 @@ class Conditioning(Study[NtkSettings]):
     def train(self, row: Row) -> dict[str, Any]:
         """Fit all pixels for all steps, measuring at the start and at `snapshots` steps."""
         facts = row.facts
-        source = next(source for source in self.sources if source.name == facts["picture"])
+        source = self.source_of(row)
         every = max(1, facts["steps"] // facts["snapshots"])
         ntk = NtkTrace(facts["points"], every=every)
         watchers: list[Callback] = [Told(self.progress), ntk]
@@ -90,14 +88,13 @@ class Conditioning(Study[NtkSettings]):
         s = self.settings
         rows, labels = [], set()
         for method, factor in methods(s.alphas, s.tuned):
-            found = _results(outcomes, source.name, method, factor)
+            found = results(outcomes, picture=source.name, method=method, factor=factor)
             labels |= {r["hessian_label"] for r in found if r["hessian_label"]}
             cells = [number(mean_at(found, "conditions", k)) for k in (0, -1)]
             cells += [number(mean_at(found, "hessian", k)) for k in (0, -1)]
             for index in range(len(SHOWN)):
-                at = [[r["shown"][k][index] for r in found] for k in (0, -1)]
-                cells += [figure(fmean(values) if values else None, 3) for values in at]
-            cells.append(figure(fmean(r["psnr"] for r in found) if found else None))
+                cells += [figure(mean([r["shown"][k][index] for r in found]), 3) for k in (0, -1)]
+            cells.append(figure(mean([r["psnr"] for r in found])))
             rows.append((name_of(method, factor, s.omega), *cells))
         if source.missing:
             rows = [("no data", *(EMPTY,) * (5 + 2 * len(SHOWN)))]
@@ -116,8 +113,10 @@ class Conditioning(Study[NtkSettings]):
     def _claims(self, outcomes: Sequence[Outcome], picture: str) -> list[Claim]:
         s = self.settings
         best = max(s.alphas)
-        siren, scaled = (_results(outcomes, picture, WEIGHTS, factor) for factor in (1.0, best))
-        tuned = [_results(outcomes, picture, FREQUENCY, w) for w in s.tuned]
+        siren, scaled = (
+            results(outcomes, picture=picture, method=WEIGHTS, factor=factor) for factor in (1.0, best)
+        )
+        tuned = [results(outcomes, picture=picture, method=FREQUENCY, factor=w) for w in s.tuned]
         return conditioning_claims(siren, scaled, [found for found in tuned if found], best)
 
     def draw(self, outcomes: Sequence[Outcome], folder: Path) -> list[Path]:
@@ -137,7 +136,7 @@ class Conditioning(Study[NtkSettings]):
         return [folder / PICTURE]
 
 
-Results = Sequence[dict[str, Any]]
+Results = Sequence[Mapping[str, Any]]
 
 
 def conditioning_claims(
@@ -191,19 +190,13 @@ def mean_at(results: Results, key: str, index: int) -> float | None:
     return math.exp(fmean(math.log(value) for value in found))
 
 
-def _results(outcomes: Sequence[Outcome], picture: str, method: str, factor: float) -> list[dict[str, Any]]:
-    found = finished(outcomes, picture=picture, method=method, factor=factor)
-    return [dict(outcome.result) for outcome in found if outcome.result is not None]
-
-
 def _curves(found: Sequence[Outcome], key: str) -> list[Line]:
     lines = []
     for outcome in found:
         facts, r = outcome.row.facts, outcome.result
         assert r is not None
-        points = [(s, c) for s, c in zip(r["steps"], r[key] or [], strict=False) if c is not None]
         name = name_of(facts["method"], facts["factor"], facts["omega"])
-        lines.append(Line(name, [s for s, _ in points], [c for _, c in points]))
+        lines.append(Line.known(name, r["steps"] if r[key] else [], r[key] or []))
     return lines
 
 

@@ -10,12 +10,21 @@ import torch
 
 from fastsnf.analysis.panels import Line, Lines, Panel, draw_panels
 from fastsnf.nn import Field
-from fastsnf.studies.study import Outcome, Row, Study, finished, reasons
+from fastsnf.studies.means import mean
+from fastsnf.studies.study import Outcome, Row, finished, reasons, results
 from fastsnf.studies.table import EMPTY, Table, figure
 from fastsnf.studies.ws.claims import Claim, claims_table
 from fastsnf.studies.ws.config import DecoupleSettings
-from fastsnf.studies.ws.fits import WEIGHTS, config_of, course_of, field_of, fit_row, shared_facts
-from fastsnf.studies.ws.sources import Source, sources
+from fastsnf.studies.ws.fits import (
+    WEIGHTS,
+    config_of,
+    course_of,
+    field_of,
+    fit_row,
+    shared_facts,
+    steps_to_target,
+)
+from fastsnf.studies.ws.picture_study import PictureStudy
 from fastsnf.train import layerwise_lr
 
 PICTURE = "decouple.png"
@@ -29,15 +38,11 @@ SLACK = 0.1
 """dB by which test PSNRs of a few seeds differ anyway."""
 
 
-class Decouple(Study[DecoupleSettings]):
+class Decouple(PictureStudy[DecoupleSettings]):
     """Figure 3 of the paper."""
 
     name: ClassVar[str] = "ws-decouple"
     title: ClassVar[str] = "Weight scaling, Fig. 3: two effects apart"
-
-    def __init__(self, settings: DecoupleSettings, folder: Path) -> None:
-        super().__init__(settings, folder)
-        self.sources: list[Source] = sources(settings.data, settings.images)
 
     def rows(self) -> list[Row]:
         """Return one row for each picture, kind of training and seed."""
@@ -59,7 +64,7 @@ class Decouple(Study[DecoupleSettings]):
     def train(self, row: Row) -> dict[str, Any]:
         """Fit until the target or the last step."""
         facts = row.facts
-        source = next(source for source in self.sources if source.name == facts["picture"])
+        source = self.source_of(row)
         field = field_for(facts)
         options: dict[str, Any] = {"log_every": max(1, facts["steps"] // facts["snapshots"])}
         if facts["mode"] in ("weights-only", "rates-only"):
@@ -132,14 +137,13 @@ def optimizer_for(field: Field, facts: Mapping[str, Any]) -> Callable[[Any], tor
 
 def summary(outcomes: Sequence[Outcome], picture: str, mode: str) -> dict[str, float | None] | None:
     """Return a training's means over the seeds: steps to the target or None, PSNR and test PSNR."""
-    found = [o.result for o in finished(outcomes, picture=picture, mode=mode) if o.result is not None]
+    found = results(outcomes, picture=picture, mode=mode)
     if not found:
         return None
-    count = len(found)
     return {
-        "steps": sum(r["made"] for r in found) / count if all(r["reached"] for r in found) else None,
-        "psnr": sum(r["psnr"] for r in found) / count,
-        "test": sum(r["psnr_test"] for r in found) / count,
+        "steps": steps_to_target(found),
+        "psnr": mean([r["psnr"] for r in found]),
+        "test": mean([r["psnr_test"] for r in found]),
     }
 
 

@@ -11,12 +11,15 @@ import torch
 from fastsnf.nn import SNF, Field
 from fastsnf.signals import Signal
 from fastsnf.spec import Sine
-from fastsnf.studies.fitting import digest_of, fit_in
+from fastsnf.studies.fitting import curve_of, fit_in, full_batch, run_folder
+from fastsnf.studies.means import mean
 from fastsnf.studies.study import Progress, silent
 from fastsnf.studies.ws.config import FitsSettings, HeldSettings
 from fastsnf.train import Callback, FitConfig, FitResult
 from fastsnf.train.placement import resolve_device
 
+ROWS = 100
+"""Points of a fit's curve, unless a study asks for others."""
 WEIGHTS, FREQUENCY = "alpha", "first omega"
 """Weight scaling, and frequency tuning, which scales the first omega alone (Sec. 3.2)."""
 
@@ -74,21 +77,10 @@ def config_of(facts: Mapping[str, Any], **options: Any) -> FitConfig:
 
     `options` of `FitConfig` replace them; an optimizer callable owns its learning rates.
     """
-    given = {
-        "steps": facts["steps"],
-        "target_psnr": facts.get("target"),
-        "holdout": facts.get("holdout"),
-        "lr": facts["lr"],
-        "schedule": "constant",
-        "batch_size": "full",
-        "seed": facts["seed"],
-        "device": facts["device"],
-        "log_every": max(1, facts["steps"] // 100),
-        "preview_every": 0,
-    }
     if "optimizer" in options:
-        del given["lr"]
-    return FitConfig(**{**given, **options})
+        options["lr"] = None
+    held = {"target_psnr": facts.get("target"), "holdout": facts.get("holdout")}
+    return full_batch(facts, ROWS, **held, **options)
 
 
 def fit_row(
@@ -105,7 +97,7 @@ def fit_row(
     Raises:
         InputError, RunError, fastsnf.train.Interrupted: as `fastsnf.fit`.
     """
-    return fit_in(folder / "runs" / digest_of(facts), make_field, signal, config, progress, callbacks)
+    return fit_in(run_folder(folder, facts), make_field, signal, config, progress, callbacks)
 
 
 def course_of(result: FitResult, target: float) -> dict[str, Any]:
@@ -116,6 +108,14 @@ def course_of(result: FitResult, target: float) -> dict[str, Any]:
         "psnr": result.psnr,
         "psnr_test": result.psnr_holdout,
         "engine": result.engine,
-        "steps": [row["step"] for row in result.history],
-        "psnrs": [row["psnr"] for row in result.history],
+        **curve_of(result),
     }
+
+
+def steps_to_target(results: Sequence[Mapping[str, Any]]) -> float | None:
+    """Return the mean steps of fits to the target, None where there are none or one did not reach it.
+
+    >>> steps_to_target([{"made": 10, "reached": True}, {"made": 20, "reached": True}])
+    15.0
+    """
+    return mean([r["made"] if r["reached"] else None for r in results])

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from fastsnf.analysis.panels import draw_panels
-from fastsnf.studies.study import Outcome, Row, Study
+from fastsnf.studies.study import Outcome, Row
 from fastsnf.studies.table import Table
 from fastsnf.studies.ws import initial_tables as tables_of
 from fastsnf.studies.ws import measures
@@ -15,22 +15,19 @@ from fastsnf.studies.ws.config import InitSettings
 from fastsnf.studies.ws.fits import WEIGHTS, methods, name_of
 from fastsnf.studies.ws.initial_claims import claims
 from fastsnf.studies.ws.initial_pictures import panels_of
-from fastsnf.studies.ws.sources import Source, sources
+from fastsnf.studies.ws.picture_study import PictureStudy
+from fastsnf.studies.ws.sources import Source
 
 PICTURE = "initial.png"
 BIASES = ("zero", "default")
 """Prop. 3.1 has no biases; SIREN's and the paper's code have PyTorch's, which add to the pre-activations."""
 
 
-class Initial(Study[InitSettings]):
+class Initial(PictureStudy[InitSettings]):
     """What the paper says of initialized fields."""
 
     name: ClassVar[str] = "ws-init"
     title: ClassVar[str] = "Weight scaling at initialization"
-
-    def __init__(self, settings: InitSettings, folder: Path) -> None:
-        super().__init__(settings, folder)
-        self.sources: list[Source] = sources(settings.data, settings.images)
 
     def rows(self) -> list[Row]:
         """Return the rows, figure by figure."""
@@ -114,7 +111,7 @@ class Initial(Study[InitSettings]):
             return measures.line_spectrum(facts)
         if kind == "plane":
             return measures.plane_spectrum(facts)
-        source = next(source for source in self.sources if source.name == facts["picture"])
+        source = self.source_of(row)
         return measures.picture_spectrum(facts, source) if kind == "picture" else measures.initial_ntk(
             facts, source
         )  # fmt: skip

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import combinations
 from typing import Any
 
-from fastsnf.studies.study import Outcome, finished
+from fastsnf.studies.study import Outcome, results
 from fastsnf.studies.table import EMPTY, Table, figure, small
 from fastsnf.studies.ws.claims import Claim, chain, claims_table, rises
 from fastsnf.studies.ws.config import InitSettings
@@ -86,7 +86,7 @@ def _curve_claims(outcomes: Sequence[Outcome]) -> list[Claim]:
 
 
 def _alike_claim(outcomes: Sequence[Outcome]) -> Claim:
-    curves = [o.result["amplitudes"] for o in finished(outcomes, kind="picture") if o.result is not None]
+    curves = [r["amplitudes"] for r in results(outcomes, kind="picture")]
     found = [correlation(a, b) for a, b in combinations(curves, 2) if len(a) == len(b)]
     return Claim(
         "Fig. 11: pictures have similar spectra",

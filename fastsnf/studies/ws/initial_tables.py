@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import Any
 
-from fastsnf.studies.study import Outcome, finished, reasons
+from fastsnf.studies.study import Outcome, finished, reasons, results
 from fastsnf.studies.table import EMPTY, Table, figure, small
 from fastsnf.studies.ws.claims import number
 from fastsnf.studies.ws.config import InitSettings
@@ -27,7 +27,7 @@ def means(outcomes: Sequence[Outcome], key: str, **facts: Any) -> Any:
 
     Infinity, which records hold as null, is infinity again: the condition number of a singular matrix.
     """
-    found = [o.result[key] for o in finished(outcomes, **facts) if o.result is not None]
+    found = [result[key] for result in results(outcomes, **facts)]
     if not found:
         return None
     if any(value is None for value in found):

@@ -13,13 +13,14 @@ from fastsnf.analysis.panels import Line, Lines, Panel, draw_panels
 from fastsnf.nn import Field
 from fastsnf.studies.fitting import digest_of
 from fastsnf.studies.records import Records
-from fastsnf.studies.study import Outcome, Row, Study, finished, reasons
+from fastsnf.studies.study import Outcome, Row, finished, reasons
 from fastsnf.studies.table import EMPTY, Table, figure
 from fastsnf.studies.tune import tune
 from fastsnf.studies.ws.claims import Claim, chain, claims_table, steps_between
 from fastsnf.studies.ws.config import OptimalSettings
 from fastsnf.studies.ws.fits import WEIGHTS, config_of, field_of, shared_facts
-from fastsnf.studies.ws.sources import Source, sources
+from fastsnf.studies.ws.picture_study import PictureStudy
+from fastsnf.studies.ws.sources import Source
 from fastsnf.train.files import disk_errors
 
 PICTURE = "optimal.png"
@@ -32,15 +33,11 @@ ALIKE = 0.9
 """Least correlation of two pictures' curves that counts as "strikingly quite similar"."""
 
 
-class Optimal(Study[OptimalSettings]):
+class Optimal(PictureStudy[OptimalSettings]):
     """Figures 6 and 7 of the paper."""
 
     name: ClassVar[str] = "ws-optimal"
     title: ClassVar[str] = "Weight scaling, Fig. 6 and 7: the best alpha"
-
-    def __init__(self, settings: OptimalSettings, folder: Path) -> None:
-        super().__init__(settings, folder)
-        self.sources: list[Source] = sources(settings.data, settings.images)
 
     def rows(self) -> list[Row]:
         """Return one search for each size, width and depth on the first picture, and one for each picture."""
@@ -81,7 +78,7 @@ class Optimal(Study[OptimalSettings]):
     def train(self, row: Row) -> dict[str, Any]:
         """Search the best alpha; finished fits are kept, so that an interrupted search goes on."""
         facts = row.facts
-        source = next(source for source in self.sources if source.name == facts["picture"])
+        source = self.source_of(row)
         folder = self.folder / "searches" / digest_of(facts)
         with disk_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
@@ -161,10 +158,8 @@ class Optimal(Study[OptimalSettings]):
         for outcome in finished(self._pictures(outcomes)):
             r, name = outcome.result, outcome.row.facts["picture"]
             assert r is not None
-            there = [(a, n) for a, n in zip(r["alphas"], r["steps"], strict=True) if n]
-            speeds.append(Line(name, [a for a, _ in there], [1e3 / n for _, n in there]))
-            seen = [(a, t) for a, t in zip(r["alphas"], r["tests"], strict=True) if t is not None]
-            tests.append(Line(name, [a for a, _ in seen], [t for _, t in seen]))
+            speeds.append(Line.known(name, r["alphas"], [1e3 / n if n else None for n in r["steps"]]))
+            tests.append(Line.known(name, r["alphas"], r["tests"]))
         bottom: list[Panel] = [
             Lines("Fig. 7: speed", speeds, "alpha", "1000 / steps"),
             Lines("Fig. 7: generalization", tests, "alpha", "test PSNR (dB)"),

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from statistics import fmean
 from typing import Any, ClassVar
 
 from fastsnf.analysis.panels import Line, Lines, Panel, draw_panels
-from fastsnf.studies.study import Outcome, Row, Study, finished, reasons
+from fastsnf.studies.study import Outcome, Row, finished, reasons, results
 from fastsnf.studies.table import EMPTY, Table, figure
 from fastsnf.studies.ws.claims import Claim, chain, claims_table, rises
 from fastsnf.studies.ws.config import TradeoffSettings
@@ -23,8 +24,10 @@ from fastsnf.studies.ws.fits import (
     methods,
     name_of,
     shared_facts,
+    steps_to_target,
 )
-from fastsnf.studies.ws.sources import Source, sources
+from fastsnf.studies.ws.picture_study import PictureStudy
+from fastsnf.studies.ws.sources import Source
 
 PICTURE = "tradeoff.png"
 PRINTED = 10.0
@@ -53,15 +56,11 @@ class Point:
     psnr_test: float
 
 
-class Tradeoff(Study[TradeoffSettings]):
+class Tradeoff(PictureStudy[TradeoffSettings]):
     """Figure 2 of the paper, on pictures."""
 
     name: ClassVar[str] = "ws-tradeoff"
     title: ClassVar[str] = "Weight scaling, Fig. 2: speed and generalization"
-
-    def __init__(self, settings: TradeoffSettings, folder: Path) -> None:
-        super().__init__(settings, folder)
-        self.sources: list[Source] = sources(settings.data, settings.images)
 
     def rows(self) -> list[Row]:
         """Return one row for each picture, factor and seed."""
@@ -86,7 +85,7 @@ class Tradeoff(Study[TradeoffSettings]):
     def train(self, row: Row) -> dict[str, Any]:
         """Fit until the target or the last step."""
         facts = row.facts
-        source = next(source for source in self.sources if source.name == facts["picture"])
+        source = self.source_of(row)
         result = fit_row(
             facts,
             lambda: field_of(facts),
@@ -173,23 +172,21 @@ def points_of(outcomes: Sequence[Outcome], picture: str, method: str) -> list[Po
     kinds = {
         o.row.facts["factor"] for o in finished(outcomes, picture=picture, method=method)
     } | {1.0}  # fmt: skip
-    siren = _mean_steps(outcomes, picture, WEIGHTS, 1.0)
+    siren = steps_to_target(results(outcomes, picture=picture, method=WEIGHTS, factor=1.0))
     points = []
     for factor in sorted(kinds):
         kind = WEIGHTS if factor == 1.0 else method
-        found = [
-            o.result for o in finished(outcomes, picture=picture, method=kind, factor=factor) if o.result
-        ]
+        found = results(outcomes, picture=picture, method=kind, factor=factor)
         if not found:
             continue
-        steps = _mean_steps(outcomes, picture, kind, factor)
+        steps = steps_to_target(found)
         points.append(
             Point(
                 factor,
                 steps,
                 None if steps is None or siren is None else siren / steps,
-                sum(r["psnr"] for r in found) / len(found),
-                sum(r["psnr_test"] for r in found) / len(found),
+                fmean(r["psnr"] for r in found),
+                fmean(r["psnr_test"] for r in found),
             )
         )
     return points
@@ -257,10 +254,3 @@ def _said(point: Point | None) -> str:
     if point is None or point.speedup is None:
         return EMPTY
     return f"x {point.factor:g}: {point.speedup:.2f} x as fast, test {point.psnr_test:.2f} dB"
-
-
-def _mean_steps(outcomes: Sequence[Outcome], picture: str, method: str, factor: float) -> float | None:
-    found = [o.result for o in finished(outcomes, picture=picture, method=method, factor=factor) if o.result]
-    if not found or not all(r["reached"] for r in found):
-        return None
-    return sum(r["made"] for r in found) / len(found)
