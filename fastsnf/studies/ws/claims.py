@@ -9,6 +9,8 @@ from itertools import pairwise
 from fastsnf.studies.table import EMPTY, Table
 
 COLUMNS = ("claim", "paper", "here", "tolerance", "holds", "why not")
+OPEN = "open"
+"""The verdict on a claim that cannot be judged."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,7 @@ class Claim:
         paper: the paper's value, or its direction in words.
         here: ours.
         tolerance: within which it holds.
-        holds: whether it does; None where the rows that it needs are missing.
+        holds: whether it does; None where rows that it needs are missing, or a fit missed the target.
         why: the reason where it does not, as far as it is known.
     """
 
@@ -33,7 +35,7 @@ class Claim:
 
     def cells(self) -> tuple[str, ...]:
         """Return the row of the table."""
-        verdict = "no rows" if self.holds is None else "yes" if self.holds else "no"
+        verdict = OPEN if self.holds is None else "yes" if self.holds else "no"
         why = self.why if self.holds is False else EMPTY
         return (self.text, self.paper, self.here, self.tolerance, verdict, why)
 
@@ -42,7 +44,9 @@ def claims_table(
     claims: Sequence[Claim], notes: Sequence[str] = (), title: str = "The paper's claims"
 ) -> Table:
     """Return claims as a table."""
-    return Table(title, COLUMNS, [claim.cells() for claim in claims], tuple(notes))
+    told = f"{OPEN}: rows that it takes are missing, or fits that it compares did not reach the target."
+    unknown = [told] if any(claim.holds is None for claim in claims) else []
+    return Table(title, COLUMNS, [claim.cells() for claim in claims], (*unknown, *notes))
 
 
 def rises(values: Sequence[float], slack: float = 0.0) -> bool | None:

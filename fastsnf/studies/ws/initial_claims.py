@@ -71,9 +71,7 @@ def _curve_claims(outcomes: Sequence[Outcome]) -> list[Claim]:
     found = []
     for key, name in (("published", "the paper's approximation"), ("exact", "exact")):
         holds, here = None, EMPTY
-        for outcome in finished(outcomes, kind="curve"):
-            result = outcome.result
-            assert result is not None
+        for result in results(outcomes, kind="curve"):
             curve = dict(zip(result["alphas"], result[key], strict=True))
             above = [curve[a] for a in curve if a >= 1.0]
             holds = max(above) <= curve[1.0] * (1.0 + 1e-9)
