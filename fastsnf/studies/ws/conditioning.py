@@ -113,9 +113,8 @@ class Conditioning(PictureStudy[NtkSettings]):
     def _claims(self, outcomes: Sequence[Outcome], picture: str) -> list[Claim]:
         s = self.settings
         best = max(s.alphas)
-        siren, scaled = (
-            results(outcomes, picture=picture, method=WEIGHTS, factor=factor) for factor in (1.0, best)
-        )
+        siren = results(outcomes, picture=picture, method=WEIGHTS, factor=1.0)
+        scaled = results(outcomes, picture=picture, method=WEIGHTS, factor=best) if best > 1.0 else []
         tuned = [results(outcomes, picture=picture, method=FREQUENCY, factor=w) for w in s.tuned]
         return conditioning_claims(siren, scaled, [found for found in tuned if found], best)
 
@@ -155,7 +154,9 @@ def conditioning_claims(
         return None if pair[0] is None or pair[1] is None else pair[1] < pair[0]
 
     end = ends["conditions"]
-    aligned = [(r["shown"][-1][-1], r["shown"][0][-1]) for found in (siren, scaled) for r in found[:1]]
+    aligned = [
+        [fmean(r["shown"][k][-1] for r in found) for k in (0, -1)] for found in (siren, scaled) if found
+    ]
     return [
         Claim(f"Fig. 5a: {name} starts from a smaller eNTK condition number than SIREN", "much smaller",
               against(starts), "smaller", below(starts)),
@@ -170,7 +171,7 @@ def conditioning_claims(
               f"{number(end[1])} against {chain(rivals)}", "smaller than each",
               None if end[1] is None or not rivals else end[1] < min(rivals)),
         Claim(f"Fig. 5b: {name} is better aligned, E({SHOWN[-1]:g}) at start and end", "better",
-              "; ".join(f"{a:.3f}, {b:.3f}" for b, a in aligned) or EMPTY, "not below SIREN's",
+              "; ".join(f"{start:.3f}, {end:.3f}" for start, end in aligned) or EMPTY, "not below SIREN's",
               None if len(aligned) < 2 else all(w >= v for v, w in zip(*aligned, strict=True))),
         Claim(f"Fig. 10: {name} ends with a smaller Hessian condition number", "lower",
               against(ends["hessian"]), "smaller", below(ends["hessian"])),

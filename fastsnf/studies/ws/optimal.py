@@ -12,10 +12,12 @@ import numpy as np
 from fastsnf.analysis.panels import Line, Lines, Panel, draw_panels
 from fastsnf.nn import Field
 from fastsnf.studies.fitting import digest_of
+from fastsnf.studies.means import mean
 from fastsnf.studies.records import Records
 from fastsnf.studies.study import Outcome, Row, finished, reasons
 from fastsnf.studies.table import EMPTY, Table, figure
 from fastsnf.studies.tune import tune
+from fastsnf.studies.tune.result import STEPS
 from fastsnf.studies.ws.claims import Claim, chain, claims_table, steps_between
 from fastsnf.studies.ws.config import OptimalSettings
 from fastsnf.studies.ws.fits import WEIGHTS, config_of, field_of, shared_facts
@@ -114,7 +116,7 @@ class Optimal(PictureStudy[OptimalSettings]):
         for axis in (axis for axis in TITLES if axis in s.axes):
             found = self._along(outcomes, axis)
             tables.append(_axis_table(axis, found))
-            best = [outcome.result["best"] for _, outcome in found if outcome.result is not None]
+            best = best_alphas([o.result for _, o in found if o.result is not None])
             claims.append(axis_claim(axis, best, s.alphas))
         if "picture" in s.axes:
             found_pictures = self._pictures(outcomes)
@@ -124,7 +126,7 @@ class Optimal(PictureStudy[OptimalSettings]):
         notes = (
             f"Best: the fewest steps to {s.target:g} dB among the alphas whose test PSNR is at least "
             f"{s.share:g} of alpha = 1's (Eq. 10); {s.steps} steps at most, Adam {s.lr:g}, "
-            f"seeds: {s.seeds}, trained on one pixel in {s.holdout} of both axes.",
+            f"seeds: {s.seeds}, one pixel in {s.holdout} of both axes trained; none: no such alpha got there.",
             f"Candidates: {', '.join(f'{alpha:g}' for alpha in sorted(s.alphas))}.",
             *reasons(outcomes),
         )
@@ -151,8 +153,10 @@ class Optimal(PictureStudy[OptimalSettings]):
         s = self.settings
         top: list[Panel] = []
         for axis in (axis for axis in TITLES if axis in s.axes):
-            found = [(v, o.result["best"]) for v, o in self._along(outcomes, axis) if o.result is not None]
-            line = Line("best", [v for v, _ in found], [best for _, best in found])
+            found = [
+                (v, best_alpha(o.result)) for v, o in self._along(outcomes, axis) if o.result is not None
+            ]
+            line = Line.known("best", [v for v, _ in found], [best for _, best in found])
             top.append(Lines(f"Fig. 6: {TITLES[axis]}", [line], TITLES[axis], "best alpha"))
         speeds, tests = [], []
         for outcome in finished(self._pictures(outcomes)):
@@ -182,6 +186,16 @@ def field_for(facts: Mapping[str, Any], overrides: Mapping[str, Any], seed: int)
     )
 
 
+def best_alpha(result: Mapping[str, Any]) -> float | None:
+    """Return the best alpha of a search by Eq. 10, None where no admissible one reached the target."""
+    return float(result["best"]) if result["ranked_by"] == STEPS else None
+
+
+def best_alphas(results: Sequence[Mapping[str, Any]]) -> list[float]:
+    """Return the best alphas of the searches that have one."""
+    return [best for result in results if (best := best_alpha(result)) is not None]
+
+
 def axis_claim(axis: str, best: Sequence[float], ladder: Sequence[float]) -> Claim:
     """Return what Fig. 6 says of an axis, about the best factors in its ascending order."""
     change = None if len(best) < 2 else steps_between(best[0], best[-1], ladder)
@@ -204,7 +218,7 @@ def axis_claim(axis: str, best: Sequence[float], ladder: Sequence[float]) -> Cla
 
 def picture_claims(results: Sequence[Mapping[str, Any]], ladder: Sequence[float]) -> list[Claim]:
     """Return what Fig. 7 says of the pictures' searches."""
-    best = [r["best"] for r in results]
+    best = best_alphas(results)
     apart = None if len(best) < 2 else abs(steps_between(min(best), max(best), ladder))
     speeds = least_correlation([[1.0 / n if n else None for n in r["steps"]] for r in results])
     tests = least_correlation([r["tests"] for r in results])
@@ -223,7 +237,7 @@ def picture_claims(results: Sequence[Mapping[str, Any]], ladder: Sequence[float]
 
 def printed_claim(results: Sequence[Mapping[str, Any]], load: Mapping[str, int]) -> Claim:
     """Return the alpha of Table 2 beside the mean of the pictures' best ones."""
-    best = sum(r["best"] for r in results) / len(results) if results else None
+    best = mean(best_alphas(results))
     return Claim(
         "Table 2: alpha of images",
         f"{PRINTED:g}",
@@ -271,6 +285,8 @@ def _cells(outcome: Outcome) -> tuple[str, ...]:
         return (outcome.why.partition(":")[0], *(EMPTY,) * 5)
     best, one = r["alphas"].index(r["best"]), r["alphas"].index(1.0)
     budget = outcome.row.facts["steps"]
+    if best_alpha(r) is None:
+        return ("none", EMPTY, EMPTY, f"> {budget}", EMPTY, figure(r["tests"][one]))
     steps = [f"> {budget}" if r["steps"][k] is None else figure(r["steps"][k], 0) for k in (best, one)]
     tests = [figure(r["tests"][k]) for k in (best, one)]
     return (f"{r['best']:g}", figure(r["speedup"]), *steps, *tests)

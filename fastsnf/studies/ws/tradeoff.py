@@ -108,7 +108,7 @@ class Tradeoff(PictureStudy[TradeoffSettings]):
             )
         ]
         notes = (
-            "Speeds are SIREN's steps over others': where SIREN does not reach the target, more --steps help.",
+            "Speed: SIREN's steps over others'; where SIREN does not reach the target, more --steps help.",
             f"Admissible: test PSNR of at least {SHARE:g} of SIREN's (Eq. 10).",
             *reasons(outcomes),
         )

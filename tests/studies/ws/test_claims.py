@@ -18,10 +18,11 @@ def test_the_examples_of_docstrings(module):
 
 
 @pytest.mark.parametrize(
-    ("holds", "verdict", "why"), [(True, "yes", "-"), (False, "no", "too small"), (None, "no rows", "-")]
+    ("holds", "verdict", "why"), [(True, "yes", "-"), (False, "no", "too small"), (None, "open", "-")]
 )
 def test_a_reason_stands_only_where_a_claim_fails(holds, verdict, why):
     table = claims_table([Claim("rises", "positive", "1 -> 2", "none", holds, "too small")])
     row = dict(zip(COLUMNS, table.rows[0], strict=True))
     assert row["holds"] == verdict
     assert row["why not"] == why
+    assert any(note.startswith("open: ") for note in table.notes) == (holds is None)

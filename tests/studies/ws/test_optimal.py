@@ -70,22 +70,40 @@ def test_verdicts_of_fig_6_and_7():
     assert axis_claim("depth", [2.0, 1.25], ladder).holds is True
     assert axis_claim("depth", [1.25], ladder).holds is None
 
-    one = {"best": 1.5, "steps": [100, 50, 40], "tests": [20.0, 19.0, 15.0]}
-    other = {"best": 1.25, "steps": [220, 100, 80], "tests": [25.0, 24.0, 20.0]}
+    one = {"best": 1.5, "ranked_by": "steps", "steps": [100, 50, 40], "tests": [20.0, 19.0, 15.0]}
+    other = {**one, "best": 1.25, "steps": [220, 100, 80], "tests": [25.0, 24.0, 20.0]}
     assert [claim.holds for claim in picture_claims([one, other], ladder)] == [True] * 3
-    odd = {"best": 1.25, "steps": [220, 400, 800], "tests": [15.0, 24.0, 26.0]}
+    odd = {**one, "best": 1.25, "steps": [220, 400, 800], "tests": [15.0, 24.0, 26.0]}
     assert [claim.holds for claim in picture_claims([one, odd], ladder)] == [True, False, False]
     assert [claim.holds for claim in picture_claims([one], ladder)] == [None] * 3
+    late = {**one, "ranked_by": "psnr", "steps": [None] * 3}  # no alpha is best by Eq. 10
+    assert [claim.holds for claim in picture_claims([late, late], ladder)] == [None, None, True]
+
+
+def test_without_the_target_no_alpha_is_best(tmp_path, tiny, undrawn):
+    options = {
+        **tiny,
+        "target": 90.0,
+        "steps": 6,
+        "images": 1,
+        "alphas": ALPHAS,
+        "axes": ("width", "picture"),
+    }
+    report = reproduce("ws-optimal", out=tmp_path, **options, widths=(6, 8))
+    widths, pictures, claims = report.tables
+    assert [row[1:5] for row in widths.rows] == [("none", "-", "-", "> 6")] * 2
+    assert pictures.rows[-1][1] == "none"
+    assert {row[4] for row in claims.rows} == {"open"}
 
 
 def test_the_printed_alpha_stands_beside_ours():
     load = {"size": 128, "width": 64, "depth": 4}
-    near = printed_claim([{"best": 2.25}, {"best": 2.5}], load)
+    near = printed_claim([{"best": a, "ranked_by": "steps"} for a in (2.25, 2.5)], load)
     assert (near.paper, near.here, near.holds) == ("2.37", "2.38", True)
-    far = printed_claim([{"best": 1.5}], load)
+    far = printed_claim([{"best": 1.5, "ranked_by": "steps"}], load)
     assert far.holds is False
     assert "here 128 x 128, width 64, depth 4" in far.why
-    assert printed_claim([], load).holds is None
+    assert printed_claim([{"best": 1.5, "ranked_by": "psnr"}], load).holds is None
 
 
 def test_ntk_end_to_end(tmp_path, tiny):
@@ -115,6 +133,9 @@ def test_verdicts_of_fig_5_and_10():
     scaled = course([10.0, 8.0], [[0.2, 0.6], [0.2, 0.7]], [9.0, 20.0])
     tuned = course([50.0, 90.0], [[0.1, 0.4], [0.1, 0.5]], None)
     assert [claim.holds for claim in conditioning_claims(siren, scaled, [tuned], 2.37)] == [True] * 7
+    worse = course([10.0, 8.0], [[0.2, 0.1], [0.2, 0.1]], [9.0, 20.0])
+    both = conditioning_claims(siren, scaled + worse, [tuned], 2.37)  # the mean over the seeds
+    assert (both[5].here, both[5].holds) == ("0.400, 0.500; 0.350, 0.400", False)
     turned = conditioning_claims(scaled, siren, [tuned], 2.37)
     assert [claim.holds for claim in turned] == [False] * 7
     assert [claim.holds for claim in conditioning_claims(siren, [], [], 2.37)][:2] == [None, None]
