@@ -126,7 +126,7 @@ class Optimal(PictureStudy[OptimalSettings]):
         notes = (
             f"Best: the fewest steps to {s.target:g} dB among the alphas whose test PSNR is at least "
             f"{s.share:g} of alpha = 1's (Eq. 10); {s.steps} steps at most, Adam {s.lr:g}, "
-            f"seeds: {s.seeds}, one pixel in {s.holdout} of both axes trained; none: no such alpha got there.",
+            f"seeds: {s.seeds}, one pixel in {s.holdout} of both axes trained; none: no such alpha did.",
             f"Candidates: {', '.join(f'{alpha:g}' for alpha in sorted(s.alphas))}.",
             *reasons(outcomes),
         )
