@@ -139,3 +139,8 @@ def test_a_file_in_another_process(tmp_path: Path) -> None:
     asked, value = done.stdout.strip().splitlines()
     assert "make fastsnf.Custom(function, name='swish of a file') first" in asked
     assert torch.allclose(torch.tensor(eval(value)), field(torch.full((1, 2), 0.5)))
+
+
+def test_a_bare_function_is_told_how_to_become_an_activation() -> None:
+    with pytest.raises(InputError, match=r"wrap a function of your own as fastsnf.Custom\(function\)"):
+        SNF(2, 1, 8, 1, activation=torch.tanh)  # type: ignore[arg-type]

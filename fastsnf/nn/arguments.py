@@ -48,7 +48,10 @@ def _activation(
         taken = {field.name: values.get(field.name) for field in fields(cls)}
         return cls(**{name: value for name, value in taken.items() if value is not None})
     if not isinstance(given, Activation):
-        raise InputError(f"expected the activation to be a name or a spec such as Sine(30.0); got {given!r}")
+        own = ": wrap a function of your own as fastsnf.Custom(function)" if callable(given) else ""
+        raise InputError(
+            f"expected the activation to be a name or a spec such as Sine(30.0); got {given!r}{own}"
+        )
     for name, value in ((omega_name, omega), ("scale", scale)):
         if value is not None:
             raise InputError(f"expected {name} inside the spec; got {given} and {name}={value}: drop one")

@@ -60,12 +60,16 @@ class Encoder(nn.Module):
         """Return the features [..., E] of coordinates `x` [..., D].
 
         Raises:
-            InputError: for another last dimension or dtype than the encoder's.
+            InputError: for another last dimension, dtype or device than the encoder's.
         """
         if x.shape[-1:] != (self.in_features,) or x.dtype != self.frequencies.dtype:
             raise InputError(
                 f"expected x of shape [..., {self.in_features}] and {self.frequencies.dtype}; "
                 f"got {list(x.shape)} and {x.dtype}: convert it, or the field"
+            )
+        if x.device != self.frequencies.device:
+            raise InputError(
+                f"expected x on {self.frequencies.device}, where the field is; got {x.device}: move one"
             )
         if isinstance(self.spec, Positional):
             phase = x.unsqueeze(-2) * self.frequencies  # [..., K, D], each coordinate by itself

@@ -133,6 +133,11 @@ class Wire2d(Field):
 
     def evaluate(self, x: Tensor) -> Tensor:
         """Return the values [..., C] at `x` [..., D]."""
+        if x.dtype != self.dtype:
+            raise InputError(
+                f"expected x of the weights' dtype {self.dtype}; got {x.dtype}: convert it with "
+                f"x.to({self.dtype})"
+            )
         out: Tensor = self.net(x)
         return out.real
 

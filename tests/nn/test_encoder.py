@@ -201,6 +201,8 @@ def test_another_dtype_or_size_is_named() -> None:
             encoder(coordinates(5, 2, torch.float64))
         with pytest.raises(InputError, match=r"\[\.\.\., 2\]"):
             encoder(coordinates(5, 3))
+        with pytest.raises(InputError, match="expected x on cpu, where the field is; got meta"):
+            encoder(coordinates(5, 2).to("meta"))
     with pytest.raises(InputError, match="expected an encoding"):
         Encoder("positional", 2)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="to be torch"):

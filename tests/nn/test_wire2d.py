@@ -140,3 +140,9 @@ def test_an_imaginary_pre_activation_may_exceed_one() -> None:
 def test_impossible_requests_are_refused(options: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
         Wire2d(**{"in_features": 2, "out_features": 3, "hidden_features": 8, **options})
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.int64, torch.complex64])
+def test_points_of_another_dtype_are_named(dtype: torch.dtype) -> None:
+    with pytest.raises(InputError, match=f"weights' dtype torch.float32; got {dtype}: convert"):
+        Wire2d(2, 1, 8, 1)(torch.zeros(3, 2, dtype=dtype))

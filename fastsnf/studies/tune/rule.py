@@ -89,7 +89,8 @@ def rule_of_thumb(
     Raises:
         InputError: for sizes below 1 or an omega that is not above 0.
     """
-    if min(points_per_axis, axes, hidden_layers + 1) < 1 or not 0 < first_omega < math.inf:
+    sizes = (points_per_axis, axes, hidden_layers + 1)
+    if not all(1 <= size < math.inf for size in sizes) or not 0 < first_omega < math.inf:
         raise InputError(
             "expected points_per_axis and axes of at least 1, hidden_layers of at least 0 and first_omega "
             f"above 0; got {points_per_axis}, {axes}, {hidden_layers} and {first_omega}"

@@ -70,6 +70,12 @@ def test_a_field_says_its_own_depth_and_omega() -> None:
 
 
 def test_bad_sizes_are_refused() -> None:
-    for bad in ({"points_per_axis": 0}, {"axes": 0}, {"hidden_layers": -1}, {"first_omega": math.nan}):
+    for bad in (
+        {"points_per_axis": 0},
+        {"axes": 0},
+        {"hidden_layers": -1},
+        {"first_omega": math.nan},
+        {"axes": math.nan},
+    ):
         with pytest.raises(InputError, match="at least 1"):
             rule_of_thumb(**{"points_per_axis": 8, "axes": 2, "hidden_layers": 1, **bad})  # type: ignore[arg-type]
