@@ -10,7 +10,7 @@ import math
 from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar
 
-from fastsnf.errors import InputError, unknown
+from fastsnf.errors import InputError, check_whole, unknown
 
 LARGEST = 1e20
 """Bound of factors and deviations: with 32 octaves above them frequencies are finite in float32."""
@@ -61,7 +61,7 @@ class Positional(Encoding):
     factor: float = math.pi
 
     def __post_init__(self) -> None:
-        _check_whole("frequencies", self.frequencies, 1, 32)
+        check_whole("frequencies", self.frequencies, 1, 32)
         _check_positive("factor", self.factor)
         if not isinstance(self.include_input, bool):
             raise InputError(f"expected include_input to be true or false; got {self.include_input!r}")
@@ -89,7 +89,7 @@ class FourierFeatures(Encoding):
     unit: bool = True
 
     def __post_init__(self) -> None:
-        _check_whole("frequencies", self.frequencies, 1, 1 << 20)
+        check_whole("frequencies", self.frequencies, 1, 1 << 20)
         _check_positive("sigma", self.sigma)
         if not isinstance(self.unit, bool):
             raise InputError(f"expected unit to be true or false; got {self.unit!r}")
@@ -118,11 +118,6 @@ def encoding_from_dict(data: Any) -> Encoding:
     if set(values) != expected:
         raise InputError(f"expected {name} with the parameters {sorted(expected)}; got {sorted(values)}")
     return cls(**values)
-
-
-def _check_whole(name: str, value: Any, least: int, most: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise InputError(f"expected {name} to be a whole number from {least} to {most}; got {value!r}")
 
 
 def _check_positive(name: str, value: Any) -> None:

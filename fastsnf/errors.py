@@ -25,6 +25,19 @@ class RunError(RuntimeError):
     """The machine or the run failed (disk, memory, a loss that is NaN): exit status 1."""
 
 
+def check_whole(what: str, value: object, least: int, most: int | None = None) -> None:
+    """Raise `InputError` unless `value` is a whole number from `least` to `most`, both included.
+
+    >>> check_whole("steps", True, 1)
+    Traceback (most recent call last):
+    fastsnf.errors.InputError: expected steps to be a whole number of at least 1; got True
+    """
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if not whole or value < least or (most is not None and value > most):  # type: ignore[operator]  # an int
+        claim = f"of at least {least}" if most is None else f"from {least} to {most}"
+        raise InputError(f"expected {what} to be a whole number {claim}; got {value!r}")
+
+
 def nearest(name: str, options: Iterable[str]) -> str:
     """Return ``", did you mean 'x'?"`` for the closest of `options`, or an empty string.
 

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from fastsnf.errors import InputError
+from fastsnf.errors import InputError, check_whole
 
 LARGEST = 1e150
 """Magnitude at which the recurrence is scaled down."""
@@ -30,8 +30,7 @@ def bessel_j(orders: int, x: Tensor) -> Tensor:
     Raises:
         InputError: for other orders or arguments.
     """
-    if isinstance(orders, bool) or not isinstance(orders, int) or orders < 0:
-        raise InputError(f"expected orders to be a whole number of at least 0; got {orders!r}")
+    check_whole("orders", orders, 0)
     if x.is_complex() or not bool((x.abs() <= MOST).all()):
         raise InputError(f"expected real arguments with |x| of {MOST:g} at most; got others")
     size = x.detach().double().abs()

@@ -15,7 +15,7 @@ from fastsnf.analysis.hessian import HessianSpectrum, hessian_spectrum
 from fastsnf.analysis.kernel import NtkSpectrum, alignment_panel, ntk_spectrum
 from fastsnf.analysis.panels import Line, Lines, Panel, draw_panels
 from fastsnf.analysis.points import data_at, sampled_points
-from fastsnf.errors import InputError
+from fastsnf.errors import InputError, check_whole
 from fastsnf.signals.signal import Signal
 from fastsnf.train import Callback, FitResult, FitState
 from fastsnf.train.evaluate import values_at
@@ -31,8 +31,8 @@ class _Trace(Callback):
     def __init__(self, points: int, every: int | None, steps: Sequence[int] | None, seed: int) -> None:
         if (every is None) == (steps is None):
             raise InputError("expected every=N or steps=[...], one of both; got both or neither")
-        if every is not None and (isinstance(every, bool) or not isinstance(every, int) or every < 1):
-            raise InputError(f"expected every to be a whole number of at least 1; got {every!r}")
+        if every is not None:
+            check_whole("every", every, 1)
         self._points, self._every, self._seed = points, every, seed
         self._wanted = sorted(steps or [])
         self._signal: Signal | None = None

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from fastsnf.analysis.panels import Line, Lines, Panel, draw_panels
-from fastsnf.errors import InputError
+from fastsnf.errors import InputError, check_whole
 from fastsnf.signals import Samples
 from fastsnf.signals.signal import Signal
 from fastsnf.train.evaluate import predict
@@ -98,8 +98,7 @@ def function_spectrum(values: Tensor, *, bands: int = BANDS) -> Spectrum:
     """
     if values.dim() < 2 or not values.numel() or values[..., 0].numel() < 2:
         raise InputError(f"expected values [*shape, C] at two points or more; got {list(values.shape)}")
-    if isinstance(bands, bool) or not isinstance(bands, int) or bands < 1:
-        raise InputError(f"expected a number of bands of at least 1; got {bands!r}")
+    check_whole("bands", bands, 1)
     if not bool(values.isfinite().all()):
         raise InputError("expected finite values; got some that are not")
     shape = values.shape[:-1]

@@ -26,7 +26,7 @@ from torch import Tensor
 
 from fastsnf.analysis.bessel import bessel_j, orders_beyond
 from fastsnf.analysis.panels import Line, Lines, Panel, draw_panels
-from fastsnf.errors import InputError
+from fastsnf.errors import InputError, check_whole
 
 MOST_LINES = 1 << 21
 """Lines that `bessel_lines` enumerates before it merges and drops any."""
@@ -197,8 +197,7 @@ def harmonic_bounds(w2: Tensor, order: int) -> HarmonicBounds:
     w = w2.detach().double().reshape(-1)
     if not w.numel() or not bool(((w != 0) & (w.abs() < math.pi / 2)).all()):
         raise InputError("expected weights in (-pi/2, pi/2) and not 0, as Lemma 4.2 has them; got others")
-    if isinstance(order, bool) or not isinstance(order, int) or order < 0:
-        raise InputError(f"expected order to be a whole number of at least 0; got {order!r}")
+    check_whole("order", order, 0)
     j = bessel_j(order + 2, w)
     ratio = j[:, order + 2] / j[:, order]
     square = w.square()

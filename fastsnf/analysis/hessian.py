@@ -15,7 +15,7 @@ from torch.func import grad, jvp, vmap
 from fastsnf.analysis.apart import any_engine, in_dtype
 from fastsnf.analysis.krylov import lanczos
 from fastsnf.analysis.panels import Line, Lines, Panel, draw_panels
-from fastsnf.errors import InputError, unknown
+from fastsnf.errors import InputError, check_whole, unknown
 from fastsnf.ntk.jacobian import Network, Parameters
 from fastsnf.train.config import LOSSES
 from fastsnf.train.losses import Loss, make_loss
@@ -195,8 +195,8 @@ class HessianProducts:
             raise unknown("the loss", loss, LOSSES)
         if x.dim() != 2 or y.dim() != 2 or len(x) != len(y) or not len(x):
             raise InputError(f"expected x [N, D] and y [N, C]; got {list(x.shape)} and {list(y.shape)}")
-        if chunk is not None and (isinstance(chunk, bool) or not isinstance(chunk, int) or chunk < 1):
-            raise InputError(f"expected chunk to be a whole number of 1 or more; got {chunk!r}")
+        if chunk is not None:
+            check_whole("chunk", chunk, 1)
         if not any(p.requires_grad for p in field.parameters()):
             raise InputError("expected a field with trainable parameters; got all frozen")
         self._network = Network(field)

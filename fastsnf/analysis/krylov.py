@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from fastsnf.errors import InputError
+from fastsnf.errors import InputError, check_whole
 
 BREAKDOWN = 100.0
 """Rounding units of the largest coefficient so far under which what is left of a vector is rounding."""
@@ -51,8 +51,7 @@ def lanczos(product: Callable[[Tensor], Tensor], start: Tensor, steps: int) -> l
     """
     if start.dim() != 2 or not start.numel():
         raise InputError(f"expected start vectors [n, k]; got {list(start.shape)}")
-    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
-        raise InputError(f"expected a number of Lanczos steps of at least 1; got {steps!r}")
+    check_whole("the Lanczos steps", steps, 1)
     n, k = start.shape
     norm = torch.linalg.vector_norm(start, dim=0)
     q = start / torch.where(norm > 0, norm, 1.0)

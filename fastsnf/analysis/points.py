@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from fastsnf.errors import InputError
+from fastsnf.errors import check_whole
 from fastsnf.signals.signal import Signal
 
 
@@ -35,8 +35,7 @@ def sampled_points(signal: Signal, count: int, *, seed: int = 0) -> Tensor:
     Raises:
         InputError: for another count.
     """
-    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-        raise InputError(f"expected a number of points of at least 1; got {count!r}")
+    check_whole("the number of points", count, 1)
     known = None
     if signal.weights is not None and not bool((signal.weights > 0).all()):
         known = (signal.weights > 0).nonzero().squeeze(1)

@@ -21,7 +21,7 @@ from fastsnf.analysis.layers import LayerStatistics, layer_statistics
 from fastsnf.analysis.leading import LeadingSpectrum, leading_spectrum
 from fastsnf.analysis.panels import Panel, draw_panels
 from fastsnf.analysis.points import Points, data_at, sampled_points
-from fastsnf.errors import InputError, unknown
+from fastsnf.errors import InputError, check_whole, unknown
 from fastsnf.nn import Field
 from fastsnf.ntk import SpectrumError
 from fastsnf.signals.grid import Grid
@@ -148,8 +148,7 @@ def analyze(
     """
     parts = _parts(only)
     for name, number in (("points", points), ("hessian_points", hessian_points), ("ntk_steps", ntk_steps)):
-        if isinstance(number, bool) or not isinstance(number, int) or number < 1:
-            raise InputError(f"expected {name} to be a whole number of at least 1; got {number!r}")
+        check_whole(name, number, 1)
     _check_sizes(field, signal)
     subject = _Subject(field, signal, outputs, seed)
     ways: dict[str, Callable[[], Result]] = {

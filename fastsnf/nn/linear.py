@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from fastsnf.errors import InputError
+from fastsnf.errors import InputError, check_whole
 from fastsnf.spec import FieldSpec
 
 COMPLEX = {torch.float32: torch.complex64, torch.float64: torch.complex128}
@@ -71,5 +71,4 @@ def check_sizes(*, hidden_layers: object, **widths: object) -> None:
         ("hidden_layers", hidden_layers, 0),
         *((what, size, 1) for what, size in widths.items()),
     ]:
-        if isinstance(size, bool) or not isinstance(size, int) or size < least:
-            raise InputError(f"expected {what} to be an integer of {least} or more; got {size!r}")
+        check_whole(what, size, least)

@@ -9,7 +9,7 @@ from typing import NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
-from fastsnf.errors import InputError, unknown
+from fastsnf.errors import InputError, check_whole, unknown
 from fastsnf.nn import LayeredField
 from fastsnf.nn.plain import only_layers
 from fastsnf.ntk.jacobian import Network, combinations_of, points_at_once
@@ -57,8 +57,8 @@ class NtkOperator:
     ) -> None:
         if outputs not in ("sum", "full"):
             raise unknown("outputs", outputs, ("sum", "full"))
-        if chunk is not None and (isinstance(chunk, bool) or not isinstance(chunk, int) or chunk < 1):
-            raise InputError(f"expected chunk to be a whole number of 1 or more; got {chunk!r}")
+        if chunk is not None:
+            check_whole("chunk", chunk, 1)
         self._module, plain = underlying(field)
         self._x = check_points(self._module, x, dimensions=(2,))
         self._chunk, self._outputs = chunk, outputs

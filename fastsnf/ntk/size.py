@@ -11,7 +11,7 @@ from typing import NamedTuple, cast
 import torch
 from torch import nn
 
-from fastsnf.errors import InputError, unknown
+from fastsnf.errors import InputError, check_whole, unknown
 from fastsnf.nn import Field, LayeredField
 from fastsnf.nn.plain import only_layers
 from fastsnf.ntk.jacobian import JACOBIAN_BYTES
@@ -78,8 +78,7 @@ def size_estimate(
     if outputs not in OUTPUTS:
         raise unknown("outputs", outputs, OUTPUTS)
     for what, size in (("points", points), ("batch", batch)):
-        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-            raise InputError(f"expected {what} to be a whole number of 1 or more; got {size!r}")
+        check_whole(what, size, 1)
     module, plain = underlying(field)
     return _estimate(module, plain, points, outputs, channels, batch)
 

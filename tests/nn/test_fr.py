@@ -234,7 +234,7 @@ def test_a_hook_takes_the_layers_one_by_one() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"low": 0}, "low to be an integer of 1"),
+        ({"low": 0}, "low to be a whole number of at least 1"),
         ({"phases": 2.0}, "phases"),
         ({"factor": 0.0}, "factor to be a number above 0"),
         ({"activation": "gabor"}, "real activation"),

@@ -185,7 +185,7 @@ def test_overrides_reach_the_field() -> None:
         ("relu-pe", {"frequencies": 0}, "from 1 to 32"),
         ("ffn", {"sigma": math.nan}, "a positive number"),
         ("ffn", {"sigma": 1e300}, "of at most 1e"),
-        ("wire", {"hidden_features": 0}, "expected hidden_features to be an integer of 1 or more; got 0"),
+        ("wire", {"hidden_features": 0}, "hidden_features to be a whole number of at least 1; got 0"),
         ("wire", {"hidden_features": 2.5}, "got 2.5"),
         ("wire", {"last_activation": "sigmoid"}, "complex field"),
     ],

@@ -144,10 +144,10 @@ def test_a_field_on_meta_costs_no_memory() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"in_features": 0}, "in_features to be an integer of 1"),
-        ({"out_features": 2.0}, "out_features to be an integer"),
+        ({"in_features": 0}, "in_features to be a whole number of at least 1"),
+        ({"out_features": 2.0}, "out_features to be a whole number"),
         ({"hidden_features": True}, "hidden_features"),
-        ({"hidden_layers": -1}, "hidden_layers to be an integer of 0"),
+        ({"hidden_layers": -1}, "hidden_layers to be a whole number of at least 0"),
         ({"activation": "sin"}, "did you mean 'sine'"),
         ({"activation": torch.sin}, "a name or a spec"),
         ({"activation": Sine(30.0), "hidden_omega": 20.0}, "hidden_omega inside the spec"),

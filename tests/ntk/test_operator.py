@@ -197,7 +197,7 @@ def test_bad_input_is_refused() -> None:
     with pytest.raises(InputError, match="expected outputs to be one of sum, full; got 'each'"):
         NtkOperator(module, x, outputs="each")
     for chunk in (0, -1, 1.5, True):
-        with pytest.raises(InputError, match="expected chunk to be a whole number of 1 or more"):
+        with pytest.raises(InputError, match="expected chunk to be a whole number of at least 1"):
             NtkOperator(module, x, chunk=chunk)  # type: ignore[arg-type]
     for points in (torch.rand(2, 5, 2), torch.rand(5, 3), torch.rand(0, 2), x.double(), [1.0]):
         with pytest.raises(InputError):

@@ -9,7 +9,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from fastsnf.errors import InputError, unknown
+from fastsnf.errors import InputError, check_whole, unknown
 from fastsnf.nn.arguments import positive
 from fastsnf.nn.init.closed_form import CLOSED, closed_form
 from fastsnf.nn.init.quadrature import EXACT, Effort, expectations
@@ -79,10 +79,8 @@ def moments(
     sigma = positive("sigma_p", sigma_p)
     if method not in METHODS:
         raise unknown("method", method, METHODS)
-    if isinstance(samples, bool) or not isinstance(samples, int) or samples < 2:
-        raise InputError(f"expected samples to be an integer of 2 or more; got {samples!r}")
-    if isinstance(seed, bool) or not isinstance(seed, int):
-        raise InputError(f"expected seed to be an integer; got {seed!r}")
+    check_whole("samples", samples, 2)
+    check_whole("seed", seed, -(2**63), 2**63 - 1)
     if complex_input and not (isinstance(activation, Activation) and activation.is_complex):
         raise InputError(f"expected complex_input with a complex activation; got {describe(activation)}")
     mark = fingerprint(activation)

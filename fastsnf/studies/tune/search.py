@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
-from fastsnf.errors import InputError, unknown
+from fastsnf.errors import InputError, check_whole, unknown
 from fastsnf.nn import Field
 from fastsnf.signals import Signal
 from fastsnf.studies.records import Records
@@ -240,8 +240,7 @@ def _first(
         if not values:
             raise InputError("expected at least one value; got none")
         return list(dict.fromkeys(knob.checked(value) for value in values))
-    if isinstance(candidates, bool) or not isinstance(candidates, int) or candidates < 2:
-        raise InputError(f"expected candidates to be a whole number of at least 2; got {candidates!r}")
+    check_whole("candidates", candidates, 2)
     least, most = base * knob.down, base * knob.up
     if knob.name == "alpha" and start is not None:
         most = max(most, 2.0 * start)

@@ -240,8 +240,8 @@ def test_what_is_no_elementwise_function_is_refused(activation: Callable[..., ob
         ({"sigma_p": math.nan}, "sigma_p to be a number above 0"),
         ({"method": "hermite"}, "method to be one of auto, closed-form"),
         ({"method": "closed-form"}, "closed forms .sine, gaussian.*got Tanh"),
-        ({"seed": 0.5}, "seed to be an integer"),
-        ({"samples": 1}, "samples to be an integer of 2 or more"),
+        ({"seed": 0.5}, "seed to be a whole number"),
+        ({"samples": 1}, "samples to be a whole number of at least 2"),
         ({"complex_input": True}, "complex_input with a complex activation"),
     ],
 )
