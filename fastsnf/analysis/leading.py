@@ -15,6 +15,10 @@ from fastsnf.analysis.krylov import Krylov, lanczos
 from fastsnf.analysis.panels import Line, Lines, Panel, draw_panels
 from fastsnf.errors import InputError
 from fastsnf.ntk import Alignment, NtkOperator
+from fastsnf.ntk.spectrum import merged
+
+ROUNDING = 8.0
+"""Rounding units by which channels disagree about an eigenvalue that each has found."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +110,8 @@ def leading_spectrum(
         found = lanczos(operator.__matmul__, start, steps)
     best = max(found, key=lambda krylov: float(krylov.values[0]) if krylov.steps else -1.0)
     energies = start.double().square().sum(dim=0).cpu()
-    aligned = None if errors is None else _alignment(found, energies)
+    unit = ROUNDING * torch.finfo(start.dtype).eps
+    aligned = None if errors is None else merged(_alignment(found, energies), unit)
     return LeadingSpectrum(best.values, best.residuals, best.steps, len(x), aligned)
 
 

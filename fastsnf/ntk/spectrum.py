@@ -203,13 +203,22 @@ def alignment_of(values: Tensor, vectors: Tensor, errors: Tensor) -> Alignment:
     share = (vectors.mT @ e).square().sum(dim=-1) / torch.where(total > 0, total, 1.0)
     top = values[..., :1]
     ratios = torch.where(top > 0, values / torch.where(top > 0, top, 1.0), 0.0)
-    # E counts every direction at or above t: the last of the eigenvalues that rounding cannot tell apart.
-    same = (ratios[..., :-1] - ratios[..., 1:]) <= n * torch.finfo(values.dtype).eps
-    index = torch.arange(n, device=values.device)
-    ends = torch.cat([torch.where(same, n, index[:-1]), index[-1:].expand(*ratios.shape[:-1], 1)], dim=-1)
-    last = ends.flip(-1).cummin(dim=-1).values.flip(-1)
-    energies = share.cumsum(dim=-1).gather(-1, last)
-    return Alignment(ratios.gather(-1, last), energies)
+    return merged(Alignment(ratios, share.cumsum(dim=-1)), n * torch.finfo(values.dtype).eps)
+
+
+def merged(curve: Alignment, tolerance: float) -> Alignment:
+    """Return a curve whose neighbours within `tolerance` share their first ratio and last energy.
+
+    E counts every direction at or above t, so also those that rounding alone puts below it.
+    """
+    ratios, n = curve.ratios, curve.ratios.shape[-1]
+    same = (ratios[..., :-1] - ratios[..., 1:]) <= tolerance
+    index = torch.arange(n, device=ratios.device)
+    edge = (*ratios.shape[:-1], 1)
+    starts = torch.cat([index[:1].expand(edge), torch.where(same, 0, index[1:])], dim=-1)
+    ends = torch.cat([torch.where(same, n, index[:-1]), index[-1:].expand(edge)], dim=-1)
+    first, last = starts.cummax(dim=-1).values, ends.flip(-1).cummin(dim=-1).values.flip(-1)
+    return Alignment(ratios.gather(-1, first), curve.energies.gather(-1, last))
 
 
 def eigenpairs(gram: Tensor) -> tuple[Tensor, Tensor]:

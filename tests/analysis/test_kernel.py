@@ -80,7 +80,7 @@ def test_leading_values_and_alignment_at_all_points_are_the_dense_ones():
     assert torch.allclose(few.values[:3], exact[:3], rtol=1e-8)
     assert bool(((few.values[:, None] - exact).abs().amin(dim=1) <= few.residuals + 1e-9).all())
     whole = leading_spectrum(field(), x, errors, steps=90)  # every step there is: the alignment is exact
-    t = [0.9, 0.3, 0.1, 0.03, 0.01]
+    t = [1.0, 0.9, 0.3, 0.1, 0.03, 0.01]
     assert torch.allclose(whole.alignment.at(t), alignment(gram, errors).at(t), atol=1e-6)
     assert len(whole.panels()) == 2
     assert json.loads(json.dumps(whole.row()))["steps"] == 90
