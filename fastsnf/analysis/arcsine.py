@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from fastsnf.analysis.panels import Line, Lines, Panel, draw_panels
+from fastsnf.analysis.panels import Drawn, Line, Lines, Panel
 from fastsnf.errors import InputError
 
 BETA = 1.702 / 2.0
@@ -22,7 +21,7 @@ NODES = 4096
 
 
 @dataclass(frozen=True)
-class ArcsineError:
+class ArcsineError(Drawn):
     """``int_-1^1 |F_Y(y) - F_arcsine(y)| dy`` for ``Y = sin(X)``, X normal of deviation alpha (Fig. 9).
 
     Attributes:
@@ -44,10 +43,6 @@ class ArcsineError:
         named = (("Eq. 24, logistic", self.published), ("exact", self.exact))
         lines = [Line(name, self.alphas.tolist(), curve.tolist()) for name, curve in named]
         return [Lines("Eq. 27: distance to arcsine", lines, "alpha", "integral of |difference|", log=True)]
-
-    def draw(self, path: Path | str) -> None:
-        """Draw both curves; raises as `fastsnf.analysis.panels.draw_panels`."""
-        draw_panels([self.panels()], path)
 
 
 def arcsine_error(alphas: Sequence[float] | Tensor, *, beta: float = BETA) -> ArcsineError:

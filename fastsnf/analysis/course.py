@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,7 +12,7 @@ from torch import Tensor, nn
 from fastsnf.analysis.apart import unchanged
 from fastsnf.analysis.hessian import HessianSpectrum, hessian_spectrum
 from fastsnf.analysis.kernel import NtkSpectrum, alignment_panel, ntk_spectrum
-from fastsnf.analysis.panels import Line, Lines, Panel, draw_panels
+from fastsnf.analysis.panels import Drawn, Line, Lines, Panel
 from fastsnf.analysis.points import data_at, sampled_points
 from fastsnf.errors import InputError, check_whole
 from fastsnf.signals.signal import Signal
@@ -73,7 +72,7 @@ class _Trace(Callback):
 
 
 @dataclass(frozen=True)
-class NtkCourse:
+class NtkCourse(Drawn):
     """NTK spectra of a field along its training, at the same points.
 
     Attributes:
@@ -109,10 +108,6 @@ class NtkCourse:
             Lines("NTK condition number, Fig. 5a", [line], "step", "condition number", log=True),
             alignment_panel(curves),
         ]
-
-    def draw(self, path: Path | str) -> None:
-        """Draw both panels; raises as `fastsnf.analysis.panels.draw_panels`."""
-        draw_panels([self.panels()], path)
 
 
 class NtkTrace(_Trace):
@@ -158,7 +153,7 @@ class NtkTrace(_Trace):
 
 
 @dataclass(frozen=True)
-class HessianCourse:
+class HessianCourse(Drawn):
     """Hessian spectra of a field along its training, at the same points.
 
     Attributes:
@@ -179,10 +174,6 @@ class HessianCourse:
         line = Line(name, self.steps, self.conditions.tolist())
         label = self.spectra[0].label if self.spectra else "no measurements"
         return [Lines(f"Hessian condition number: {label}", [line], "step", "condition number", log=True)]
-
-    def draw(self, path: Path | str) -> None:
-        """Draw the panel; raises as `fastsnf.analysis.panels.draw_panels`."""
-        draw_panels([self.panels()], path)
 
 
 class HessianTrace(_Trace):

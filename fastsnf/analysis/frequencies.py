@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from fastsnf.analysis.panels import Line, Lines, Panel, draw_panels
+from fastsnf.analysis.panels import Drawn, Line, Lines, Panel
 from fastsnf.errors import InputError, check_whole
 from fastsnf.signals import Samples
 from fastsnf.signals.signal import Signal
@@ -25,7 +24,7 @@ HIGH = 0.5
 
 
 @dataclass(frozen=True)
-class Spectrum:
+class Spectrum(Drawn):
     """Magnitudes of the discrete Fourier transform of a function on a grid over [-1, 1]^D, without its mean.
 
     Attributes:
@@ -76,10 +75,6 @@ class Spectrum:
     def panels(self, name: str = "spectrum") -> list[Panel]:
         """Return the amplitudes over frequencies."""
         return spectra_panels({name: self})
-
-    def draw(self, path: Path | str) -> None:
-        """Draw the amplitudes; raises as `fastsnf.analysis.panels.draw_panels`."""
-        draw_panels([self.panels()], path)
 
 
 def function_spectrum(values: Tensor, *, bands: int = BANDS) -> Spectrum:

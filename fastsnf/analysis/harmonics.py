@@ -18,14 +18,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from fastsnf.analysis.bessel import bessel_j, orders_beyond
-from fastsnf.analysis.panels import Line, Lines, Panel, draw_panels
+from fastsnf.analysis.panels import Drawn, Line, Lines, Panel
 from fastsnf.errors import InputError, check_whole
 
 MOST_LINES = 1 << 21
@@ -62,7 +61,7 @@ def bessel_series(x: Tensor, w1: Tensor, w2: Tensor, w3: Tensor, *, orders: int 
 
 
 @dataclass(frozen=True)
-class SineLines:
+class SineLines(Drawn):
     """``f(x) = sum_m amplitudes_m sin(frequencies_m . x)``, largest amplitude first.
 
     Attributes:
@@ -94,10 +93,6 @@ class SineLines:
                 "Lemma 4.1", [Line(name, sizes.tolist(), heights.tolist())], "radians", "amplitude", log=True
             )
         ]
-
-    def draw(self, path: Path | str) -> None:
-        """Draw the lines; raises as `fastsnf.analysis.panels.draw_panels`."""
-        draw_panels([self.panels()], path)
 
 
 def bessel_lines(w1: Tensor, w2: Tensor, w3: Tensor, *, least: float = 1e-12) -> SineLines:
@@ -143,7 +138,7 @@ def bessel_lines(w1: Tensor, w2: Tensor, w3: Tensor, *, least: float = 1e-12) ->
 
 
 @dataclass(frozen=True)
-class HarmonicBounds:
+class HarmonicBounds(Drawn):
     """Lemma 4.2 at given weights: ``lower < J_(l+2)(w) / J_l(w) < upper``.
 
     Attributes:
@@ -176,10 +171,6 @@ class HarmonicBounds:
         lines = [Line(name, x, values.tolist()) for name, values in named]
         title = f"Lemma 4.2: J_{self.order + 2} / J_{self.order}"
         return [Lines(title, lines, "W2", "ratio", log=True)]
-
-    def draw(self, path: Path | str) -> None:
-        """Draw the ratio; raises as `fastsnf.analysis.panels.draw_panels`."""
-        draw_panels([self.panels()], path)
 
 
 def harmonic_bounds(w2: Tensor, order: int) -> HarmonicBounds:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,7 +13,7 @@ from torch.func import grad, jvp, vmap
 
 from fastsnf.analysis.apart import any_engine, in_dtype
 from fastsnf.analysis.krylov import lanczos
-from fastsnf.analysis.panels import Line, Lines, Panel, draw_panels
+from fastsnf.analysis.panels import Drawn, Line, Lines, Panel
 from fastsnf.errors import InputError, check_whole, unknown
 from fastsnf.ntk.jacobian import Network, Parameters
 from fastsnf.train.config import LOSSES
@@ -30,7 +29,7 @@ CHUNK_POINTS = 1 << 13
 
 
 @dataclass(frozen=True)
-class HessianSpectrum:
+class HessianSpectrum(Drawn):
     """Eigenvalues of the Hessian of the loss, all or those that Lanczos' method shows.
 
     Attributes:
@@ -104,10 +103,6 @@ class HessianSpectrum:
         return [
             Lines(f"Hessian: {what}, condition {self.condition:.3g}", [line], "index", "|value|", log=True)
         ]
-
-    def draw(self, path: Path | str) -> None:
-        """Draw the magnitudes; raises as `fastsnf.analysis.panels.draw_panels`."""
-        draw_panels([self.panels()], path)
 
 
 def hessian_spectrum(

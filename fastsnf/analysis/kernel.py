@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from fastsnf.analysis.apart import any_engine, in_dtype
-from fastsnf.analysis.panels import Line, Lines, Panel, draw_panels
+from fastsnf.analysis.panels import Drawn, Line, Lines, Panel
 from fastsnf.errors import InputError
 from fastsnf.ntk import Alignment, empirical_ntk
 from fastsnf.ntk.spectrum import alignment_of, condition_of, eigenpairs
@@ -22,7 +21,7 @@ THRESHOLDS = (1e-1, 1e-2, 1e-3, 1e-4)
 
 
 @dataclass(frozen=True)
-class NtkSpectrum:
+class NtkSpectrum(Drawn):
     """All eigenvalues of a field's NTK at n points.
 
     The eigenvalues over n are those of an integral operator, which n points estimate: compare `values / n`
@@ -83,8 +82,7 @@ class NtkSpectrum:
         row: dict[str, Any] = {"points": self.points, "condition": self.condition, "average": self.average}
         row |= {"largest": float(self.values[0]), "smallest": float(self.values[-1])}
         if self.alignment is not None:
-            energies = self.energy_at(THRESHOLDS).tolist()
-            row["alignment"] = {f"{t:g}": value for t, value in zip(THRESHOLDS, energies, strict=True)}
+            row["alignment"] = alignment_row(self.alignment)
         return row
 
     def panels(self, name: str = "NTK") -> list[Panel]:
@@ -96,10 +94,6 @@ class NtkSpectrum:
         if self.alignment is not None:
             panels.append(alignment_panel({name: self.alignment}))
         return panels
-
-    def draw(self, path: Path | str) -> None:
-        """Draw the spectrum and the alignment; raises as `fastsnf.analysis.panels.draw_panels`."""
-        draw_panels([self.panels()], path)
 
 
 def ntk_spectrum(
@@ -138,6 +132,12 @@ def ntk_spectrum(
     if errors is not None:
         aligned = Alignment(*(part.cpu() for part in alignment_of(values, vectors, errors)))
     return NtkSpectrum(values.cpu(), condition, average, aligned)
+
+
+def alignment_row(alignment: Alignment) -> dict[str, float]:
+    """Return E(t) at `THRESHOLDS`, by t as text."""
+    energies = alignment.at(torch.tensor(THRESHOLDS, dtype=torch.float64)).tolist()
+    return {f"{t:g}": energy for t, energy in zip(THRESHOLDS, energies, strict=True)}
 
 
 def alignment_panel(curves: dict[str, Alignment]) -> Panel:

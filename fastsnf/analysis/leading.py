@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from fastsnf.analysis.apart import any_engine
-from fastsnf.analysis.kernel import THRESHOLDS, alignment_panel
+from fastsnf.analysis.kernel import alignment_panel, alignment_row
 from fastsnf.analysis.krylov import Krylov, lanczos
-from fastsnf.analysis.panels import Line, Lines, Panel, draw_panels
+from fastsnf.analysis.panels import Drawn, Line, Lines, Panel
 from fastsnf.errors import InputError
 from fastsnf.ntk import Alignment, NtkOperator
 from fastsnf.ntk.spectrum import merged
@@ -22,7 +21,7 @@ ROUNDING = 8.0
 
 
 @dataclass(frozen=True)
-class LeadingSpectrum:
+class LeadingSpectrum(Drawn):
     """What m steps of Lanczos' method say about a field's NTK at N points.
 
     Attributes:
@@ -46,10 +45,7 @@ class LeadingSpectrum:
         row: dict[str, Any] = {"points": self.points, "steps": self.steps}
         row |= {"leading": self.values[:5].tolist(), "residuals": self.residuals[:5].tolist()}
         if self.alignment is not None:
-            t = torch.tensor(THRESHOLDS, dtype=torch.float64)
-            row["alignment"] = dict(
-                zip([f"{t:g}" for t in THRESHOLDS], self.alignment.at(t).tolist(), strict=True)
-            )
+            row["alignment"] = alignment_row(self.alignment)
         return row
 
     def panels(self, name: str = "all points") -> list[Panel]:
@@ -61,10 +57,6 @@ class LeadingSpectrum:
         if self.alignment is not None:
             panels.append(alignment_panel({name: self.alignment}))
         return panels
-
-    def draw(self, path: Path | str) -> None:
-        """Draw the values and the alignment; raises as `fastsnf.analysis.panels.draw_panels`."""
-        draw_panels([self.panels()], path)
 
 
 def leading_spectrum(

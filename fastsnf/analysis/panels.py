@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,10 @@ WIDTH, HEIGHT = 3.2, 2.6
 """Inches of a panel."""
 MOST_INCHES = 60.0
 """Longest side of a picture: 9,000 pixels."""
+
+
+MOST_INSIDE = 6
+"""Curves whose legend stands within the panel; that of more would hide some, and stands beside it."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +69,9 @@ class Lines:
         axes.set_xlabel(self.x_label)
         axes.set_ylabel(self.y_label)
         axes.grid(alpha=0.3)
-        if shown:
+        if len(shown) > MOST_INSIDE:
+            axes.legend(fontsize=6, loc="upper left", bbox_to_anchor=(1.0, 1.0), borderaxespad=0.2)
+        elif shown:
             axes.legend(fontsize=6)
 
 
@@ -144,6 +151,18 @@ class Bars:
 
 
 Panel = Lines | Heat | Plane | Bars
+
+
+class Drawn(ABC):
+    """A result that draws itself as a row of panels."""
+
+    @abstractmethod
+    def panels(self) -> list[Panel]:
+        """Return the panels."""
+
+    def draw(self, path: Path | str) -> None:
+        """Draw the panels into a file; raises as `draw_panels`."""
+        draw_panels([self.panels()], path)
 
 
 def draw_panels(grid: Sequence[Sequence[Panel]], path: Path | str, *, title: str = "") -> None:
