@@ -18,9 +18,8 @@ WIDTH, HEIGHT = 3.2, 2.6
 MOST_INCHES = 60.0
 """Longest side of a picture: 9,000 pixels."""
 
-
-MOST_INSIDE = 6
-"""Curves whose legend stands within the panel; that of more would hide some, and stands beside it."""
+MOST_OPAQUE = 6
+"""Curves whose legend may hide what is behind it; that of more covers much and is seen through."""
 
 
 @dataclass(frozen=True)
@@ -69,10 +68,9 @@ class Lines:
         axes.set_xlabel(self.x_label)
         axes.set_ylabel(self.y_label)
         axes.grid(alpha=0.3)
-        if len(shown) > MOST_INSIDE:
-            axes.legend(fontsize=6, loc="upper left", bbox_to_anchor=(1.0, 1.0), borderaxespad=0.2)
-        elif shown:
-            axes.legend(fontsize=6)
+        if shown:
+            many = len(shown) > MOST_OPAQUE
+            axes.legend(fontsize=5 if many else 6, framealpha=0.3 if many else 0.8)
 
 
 @dataclass(frozen=True)

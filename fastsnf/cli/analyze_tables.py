@@ -117,7 +117,13 @@ def _hessian(part: HessianSpectrum) -> Table:
 def _layers(part: LayerStatistics) -> Table:
     table = Table(title="layers: Kolmogorov-Smirnov and Wasserstein-1 distances", title_justify="left")
     table.add_column("layer", no_wrap=True)
-    for name in ("inputs to arcsine", "omega × deviation of u", "u to normal", "gradient", "to normal"):
+    for name in (
+        "inputs to arcsine",
+        "omega × deviation of u",
+        "u to normal",
+        "deviation of gradient",
+        "it to normal",
+    ):
         table.add_column(name)
     for layer in part.layers:
         u, d = layer.pre_activations, layer.gradients

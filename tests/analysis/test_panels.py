@@ -11,6 +11,13 @@ HEAT = Heat("b", [[1.0, 0.5], [0.2, 2.0]], ["k1", "k2"], (1, 2))
 BARS = Bars("c", ["plain", "IGA"], [30.0, 31.0], "dB")
 
 
+@pytest.mark.parametrize(("curves", "alpha"), [(6, 0.8), (7, 0.3)])
+def test_a_legend_of_many_curves_is_seen_through(curves, alpha):
+    axes = pytest.importorskip("matplotlib.figure").Figure(layout="constrained").subplots()
+    Lines("many", [Line(f"curve {k}", [0, 1], [0.0, 1.0]) for k in range(curves)], "x", "y").draw(axes)
+    assert axes.get_legend().get_frame().get_alpha() == alpha
+
+
 @pytest.mark.parametrize(
     "grid",
     [
