@@ -6,6 +6,7 @@ Every message says what was expected, what was got and what to do, in one line.
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterable
 
 
@@ -32,10 +33,11 @@ def check_whole(what: str, value: object, least: int, most: int | None = None) -
     Traceback (most recent call last):
     fastsnf.errors.InputError: expected steps to be a whole number of at least 1; got True
     """
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    if not whole or value < least or (most is not None and value > most):  # type: ignore[operator]  # an int
-        claim = f"of at least {least}" if most is None else f"from {least} to {most}"
-        raise InputError(f"expected {what} to be a whole number {claim}; got {value!r}")
+    largest = math.inf if most is None else most
+    if isinstance(value, int) and not isinstance(value, bool) and least <= value <= largest:
+        return
+    claim = f"of at least {least}" if most is None else f"from {least} to {most}"
+    raise InputError(f"expected {what} to be a whole number {claim}; got {value!r}")
 
 
 def nearest(name: str, options: Iterable[str]) -> str:

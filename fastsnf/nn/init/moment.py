@@ -117,8 +117,9 @@ def gain(
 
     Source: VI3NR, Eq. 4 and 15.
     """
-    options = {"method": method, "samples": samples, "seed": seed, "complex_input": complex_input}
-    found = moments(activation, sigma_p, **options)  # type: ignore[arg-type]
+    found = moments(
+        activation, sigma_p, method=method, samples=samples, seed=seed, complex_input=complex_input
+    )
     square = usable(found.square, found.square_error, "second moment", activation, found.method)
     return positive("sigma_p", sigma_p) / math.sqrt(square)
 
@@ -212,9 +213,8 @@ def _monte_carlo(
 ) -> Moments:
     generator = torch.Generator("cpu").manual_seed(seed)
     dtype = torch.complex128 if complex_input else torch.float64
-    u = torch.randn(samples, generator=generator, dtype=dtype, device="cpu").mul_(
-        sigma
-    )  # complex: E|u|^2 = sigma^2 too
+    # E|u|^2 = sigma^2 of complex numbers too
+    u = torch.randn(samples, generator=generator, dtype=dtype, device="cpu").mul_(sigma)
     if complex_input:
         h, slope_square = complex_slopes(activation, u)
     else:

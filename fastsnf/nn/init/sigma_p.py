@@ -56,8 +56,9 @@ def condition(
         InputError: as `gain`.
     """
     ratio = positive("fan_ratio", fan_ratio)
-    options = {"method": method, "samples": samples, "seed": seed, "complex_input": complex_input}
-    found = moments(activation, sigma_p, **options)  # type: ignore[arg-type]
+    found = moments(
+        activation, sigma_p, method=method, samples=samples, seed=seed, complex_input=complex_input
+    )
     square = usable(found.square, found.square_error, "second moment", activation, found.method)
     slope = usable(
         found.slope_square, found.slope_square_error, "mean square slope", activation, found.method

@@ -170,9 +170,9 @@ class Images(Study[ImagesSettings]):
         inits = ("random normal", "VI3NR")
         rows = []
         for sigma_a in s.sigma_a:
-            means = [self._first(outcomes, starts[init, sigma_a]) for init in inits]
-            gap = None if None in means else means[1] - means[0]  # type: ignore[operator]
-            rows.append((f"{sigma_a:g}", *map(figure, means), figure(gap, sign=True)))
+            plain, ours = (self._first(outcomes, starts[init, sigma_a]) for init in inits)
+            gap = None if plain is None or ours is None else ours - plain
+            rows.append((f"{sigma_a:g}", figure(plain), figure(ours), figure(gap, sign=True)))
         return Table(
             f"Fig. 5: PSNR of {self.pictures[0].name} by sigma_a, dB",
             ("sigma_a", *inits, "gap"),
