@@ -7,7 +7,10 @@ import pytest
 import torch
 
 from fastsnf.studies import reproduce
+from fastsnf.studies.study import Outcome, Row
 from fastsnf.studies.ws.claims import COLUMNS
+from fastsnf.studies.ws.config import InitSettings
+from fastsnf.studies.ws.initial_claims import claims
 from fastsnf.studies.ws.initial_tables import ARCSINE
 from fastsnf.studies.ws.measures import activations, bias_bound, decay, expected_second, quantile
 
@@ -76,3 +79,42 @@ def test_pictures_are_compared_where_there_are_two(undrawn, tmp_path, folder):
     assert names == ["kodim01", "kodim02"]
     row = next(row for row in report.tables[-1].rows if row[0] == "Fig. 11: pictures have similar spectra")
     assert row[4] == "yes"  # two sums of noise along both axes
+
+
+def made_up(well: bool):
+    """Return outcomes of every kind that agree with all of the paper's claims, or with none."""
+    alphas = (0.25, 1.0, 2.0)
+    rank = dict(zip(alphas, range(3), strict=True)) if well else dict(zip(alphas, (2, 1, 0), strict=True))
+    rows = [
+        (
+            {"kind": "curve"},
+            {key: [0.5, 0.1 if well else 0.9] for key in ("published", "exact")} | {"alphas": [1.0, 2.0]},
+        ),
+        ({"kind": "lemmas"}, {"series": 1e-14 if well else 1e-3, "checked": 8, "hold": 8 if well else 7}),
+    ]
+    for a in alphas:
+        ks = {0.25: 0.4, 1.0: 0.1, 2.0: 0.1 if well else 0.2}[a] if a >= 1.0 or well else 0.05
+        rows.append(({"kind": "activations", "bias": "zero", "factor": a}, {"ks": [0.0, ks]}))
+        for kind in ("line", "plane"):
+            rows.append(
+                ({"kind": kind, "factor": a}, {"centroid": 10.0 * rank[a], "decay": 5.0 * rank[a] - 20.0})
+            )
+    condition = {1.0: 100.0, 2.0: 2.0 if well else 200.0}
+    for a, value in condition.items():
+        aligned = [0.4 + 0.1 * rank[a]] * 3
+        rows.append(
+            ({"kind": "ntk", "method": "alpha", "factor": a}, {"condition": value, "alignment": aligned})
+        )
+    tuned = {"kind": "ntk", "method": "first omega", "factor": 3.0}
+    rows.append((tuned, {"condition": 50.0, "alignment": [0.5] * 3}))
+    for curve in ([4.0, 2.0, 1.0], [8.0, 4.0, 2.0] if well else [1.0, 2.0, 8.0]):
+        rows.append(({"kind": "picture"}, {"amplitudes": curve}))
+    return [Outcome(Row({"seed": 0, **facts}, ""), result) for facts, result in rows]
+
+
+@pytest.mark.parametrize(("well", "verdict"), [(True, "yes"), (False, "no")])
+def test_every_verdict_can_be_either(well, verdict):
+    table = claims(made_up(well), InitSettings(alphas=(0.25, 1.0, 2.0), tuned=(3.0,)))
+    assert {row[0]: row[4] for row in table.rows} == {row[0]: verdict for row in table.rows}
+    assert len(table.rows) == 14
+    assert [claim[4] for claim in claims([], InitSettings()).rows] == ["open"] * 14
