@@ -14,7 +14,7 @@ from fastsnf.studies.pictures import NO_DATA
 from fastsnf.studies.vi3nr import fits
 from fastsnf.studies.vi3nr.config import ImagesSettings
 from fastsnf.studies.vi3nr.fits import Start
-from fastsnf.studies.vi3nr.images import Images
+from fastsnf.studies.vi3nr.images import Images, order_note
 from fastsnf.studies.vi3nr.published import TABLE_5, TABLE_8
 
 SMALL = {
@@ -109,6 +109,21 @@ def test_tables_end_to_end_and_again(folder, tmp_path, undrawn):
     )
     assert seen.count(True) == 20
     assert seen.count(False) == 2 * 8  # Table 8 shares one line with Table 5
+
+
+def test_pairs_of_trainings_in_the_papers_order():
+    exact = {name: mean for name, (mean, _) in TABLE_8.items()}
+    close = [
+        ("ReLU, Xavier", "ReLU, Kaiming"),
+        ("Gaussian 0.2, Kaiming", "Gaussian 0.05, VI3NR sigma_p 0.15"),
+    ]
+    assert all(abs(exact[a] - exact[b]) < max(TABLE_8[a][1], TABLE_8[b][1]) for a, b in close)
+    told = order_note(exact, TABLE_8)
+    pairs = int(told.split(" of ")[1].split()[0])
+    assert told.startswith(f"In the paper's order: {pairs} of {pairs} pairs")
+    assert 28 <= pairs <= 36 - len(close)  # of 9 trainings
+    assert f" 0 of {pairs} pairs" in order_note({name: -mean for name, mean in exact.items()}, TABLE_8)
+    assert " 0 of 0 pairs" in order_note(dict.fromkeys(exact), TABLE_8)
 
 
 def test_grids_and_figure_5_take_the_first_picture(folder, tmp_path):
