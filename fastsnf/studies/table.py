@@ -77,5 +77,10 @@ def small(value: float | None) -> str:
     return EMPTY if value is None or not math.isfinite(value) else f"{value:.3g}"
 
 
+def yes_no(holds: bool | None) -> str:
+    """Return yes or no for a cell, `EMPTY` for None."""
+    return EMPTY if holds is None else "yes" if holds else "no"
+
+
 def _pipes(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"

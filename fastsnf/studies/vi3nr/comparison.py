@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from fastsnf.studies.table import EMPTY
+from fastsnf.studies.table import EMPTY, yes_no
 from fastsnf.studies.vi3nr.published import half_digit
 
 DEVIATIONS = 2.0
@@ -51,7 +51,7 @@ def compared(
         return [ours, printed, EMPTY, EMPTY], None
     allowed = max(DEVIATIONS * deviation, half_digit(printed))
     within = abs(mean - float(printed)) <= allowed
-    return [ours, printed, f"+-{allowed:.{digits + 1}f}", word(within)], within
+    return [ours, printed, f"+-{allowed:.{digits + 1}f}", yes_no(within)], within
 
 
 def variance_cell(value: float | None) -> str:
@@ -62,8 +62,3 @@ def variance_cell(value: float | None) -> str:
 def sigma_cell(value: float | None) -> str:
     """Return a sigma_p with five digits."""
     return EMPTY if value is None else f"{value:.5g}"
-
-
-def word(within: bool | None) -> str:
-    """Return yes or no, `EMPTY` for None."""
-    return EMPTY if within is None else "yes" if within else "no"

@@ -11,7 +11,7 @@ from fastsnf.analysis.panels import Line, Panel, Plane, draw_panels
 from fastsnf.nn.init import condition, solve_sigma_p
 from fastsnf.spec import Activation, Gaussian, Sinc
 from fastsnf.studies.study import Outcome, Row, Study, finished, reasons
-from fastsnf.studies.table import EMPTY, Table
+from fastsnf.studies.table import EMPTY, Table, yes_no
 from fastsnf.studies.vi3nr.config import HeatmapSettings
 
 PICTURE = "heatmap.png"
@@ -127,7 +127,7 @@ def _table(outcomes: Sequence[Outcome], name: str) -> Table:
             cells = [EMPTY, f"{root:.4f}", EMPTY, EMPTY, EMPTY]
             if place is not None:
                 ratio = parameter / place if name == "gaussian" else parameter * place
-                within = "yes" if abs(place - root) <= step else "no"
+                within = yes_no(abs(place - root) <= step)
                 cells = [f"{place:.4f}", f"{root:.4f}", f"+-{step:.4f}", within, f"{ratio:.3f}"]
             rows.append((f"{parameter:.4f}", *cells))
     notes = ["Tolerance: one step of the grid; empty where the best sigma_p would lie outside it."]

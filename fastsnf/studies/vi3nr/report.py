@@ -8,10 +8,10 @@ from typing import Any
 
 from fastsnf.nn.init import condition
 from fastsnf.studies.study import Outcome, finished, reasons
-from fastsnf.studies.table import EMPTY, Table, small
+from fastsnf.studies.table import EMPTY, Table, small, yes_no
 from fastsnf.studies.vi3nr.activations import SPECS
 from fastsnf.studies.vi3nr.cases import METHODS, NO_ROOT, PRINTED, PRINTED_CASES, SAMPLED, sigma_p_of
-from fastsnf.studies.vi3nr.comparison import DEVIATIONS, Notes, compared, sigma_cell, variance_cell, word
+from fastsnf.studies.vi3nr.comparison import DEVIATIONS, Notes, compared, sigma_cell, variance_cell
 from fastsnf.studies.vi3nr.published import ERRORS, SAMPLES, SIGMA_P, VARIANCES, half_digit
 
 OF_VARIANCE, OF_ROOT = 0.01, 0.001
@@ -48,7 +48,7 @@ def variances(outcomes: Sequence[Outcome]) -> Table:
                 variance_cell(ours),
                 printed,
                 f"+-{allowed:.2g}",
-                word(within),
+                yes_no(within),
                 notes.number(why),
             )
         )
@@ -98,7 +98,7 @@ def roots(outcomes: Sequence[Outcome]) -> Table:
             allowed = max(OF_ROOT * float(printed), half_digit(printed))
             within = None if root is None else abs(root - float(printed)) <= allowed
             why = "" if within is not False else "Not explained."
-            cells = (sigma_cell(root), printed, f"+-{allowed:.2g}", word(within), notes.number(why))
+            cells = (sigma_cell(root), printed, f"+-{allowed:.2g}", yes_no(within), notes.number(why))
         rows.append((activation, *cells))
     return Table(
         "Tables 1 and 3: sigma_p at which gradients are stable (Eq. 13)",
@@ -283,7 +283,7 @@ def _sampling(errors: Sequence[float], printed: str | None) -> list[str]:
     allowed = DEVIATIONS * deviation
     within = None if printed is None else abs(mean - float(printed)) <= allowed
     tolerance = EMPTY if printed is None else f"+-{allowed:.1e}"
-    return [f"{mean:.1e} +- {deviation:.1e}", printed or EMPTY, tolerance, word(within)]
+    return [f"{mean:.1e} +- {deviation:.1e}", printed or EMPTY, tolerance, yes_no(within)]
 
 
 def _other_sizes(sizes: tuple[int, int]) -> tuple[str, ...]:

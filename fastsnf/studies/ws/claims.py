@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from fastsnf.studies.table import EMPTY, Table
+from fastsnf.studies.table import EMPTY, Table, yes_no
 
 COLUMNS = ("claim", "paper", "here", "tolerance", "holds", "why not")
 OPEN = "open"
@@ -35,7 +35,7 @@ class Claim:
 
     def cells(self) -> tuple[str, ...]:
         """Return the row of the table."""
-        verdict = OPEN if self.holds is None else "yes" if self.holds else "no"
+        verdict = OPEN if self.holds is None else yes_no(self.holds)
         why = self.why if self.holds is False else EMPTY
         return (self.text, self.paper, self.here, self.tolerance, verdict, why)
 

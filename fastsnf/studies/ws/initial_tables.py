@@ -8,7 +8,7 @@ from statistics import fmean
 from typing import Any
 
 from fastsnf.studies.study import Outcome, finished, reasons, results
-from fastsnf.studies.table import EMPTY, Table, figure, small
+from fastsnf.studies.table import EMPTY, Table, figure, small, yes_no
 from fastsnf.studies.ws.claims import number
 from fastsnf.studies.ws.config import InitSettings
 from fastsnf.studies.ws.fits import methods, name_of
@@ -39,41 +39,11 @@ def means(outcomes: Sequence[Outcome], key: str, **facts: Any) -> Any:
 
 def activations_table(outcomes: Sequence[Outcome], s: InitSettings) -> Table:
     """Return Prop. 3.1: E h^2 and KS distances, layer by layer from the second on."""
-    rows = []
-    for bias in ("zero", "default"):
-        one = worst_ks(outcomes, bias, 1.0)
-        for alpha in s.alphas:
-            facts = {"kind": "activations", "bias": bias, "factor": alpha}
-            second = means(outcomes, "second", **facts)
-            if second is None:
-                rows.append((f"alpha {alpha:g}, biases {bias}", *(EMPTY,) * 9))
-                continue
-            deviation, normal = means(outcomes, "deviation", **facts), means(outcomes, "normal", **facts)
-            wide = expected_second(
-                second[0], len(second), alpha, bias_bound(s.omega, s.hidden_features, bias)
-            )
-            worst = worst_ks(outcomes, bias, alpha)
-            inside = max(abs(value - ARCSINE) for value in second[1:]) <= TOLERANCE * ARCSINE
-            rows.append(
-                (
-                    f"alpha {alpha:g}, biases {bias}",
-                    _span(second[1:]),
-                    _span(wide[1:]),
-                    f"{ARCSINE:.3f} +- {TOLERANCE:.0%}" if alpha >= 1.0 else EMPTY,
-                    ("yes" if inside else "no") if alpha >= 1.0 else EMPTY,
-                    _span(deviation[1:]),
-                    figure(max(normal[1:]), 3),
-                    figure(worst, 3),
-                    EMPTY if one is None or worst is None else "yes" if worst <= one + KS_SLACK else "no",
-                    EMPTY if inside or alpha < 1.0 else
-                    f"sin of N(0, 1) has 0.432, not 0.5, and {wide[-1]:.3f} after all layers",
-                )
-            )  # fmt: skip
     return Table(
         "Prop. 3.1: are activations arcsine(-1, 1) from the second layer on?",
         ("initialization", "E h^2", "infinite width", "paper", "within", "std of omega u",
          "KS of u to normal", "KS of h to arcsine", "as near as alpha 1", "why not"),
-        rows,
+        [_activations_row(outcomes, s, bias, alpha) for bias in ("zero", "default") for alpha in s.alphas],
         (
             f"{s.hidden_layers + 2} linear layers of width {s.hidden_features}, seeds: "
             f"{s.seeds}; means over them, least - most over the layers; KS: the worst layer's.",
@@ -82,6 +52,35 @@ def activations_table(outcomes: Sequence[Outcome], s: InitSettings) -> Table:
             "infinite width: from the first layer's E h^2 on, with normal pre-activations.",
         ),
     )  # fmt: skip
+
+
+def _activations_row(
+    outcomes: Sequence[Outcome], s: InitSettings, bias: str, alpha: float
+) -> tuple[str, ...]:
+    name = f"alpha {alpha:g}, biases {bias}"
+    facts = {"kind": "activations", "bias": bias, "factor": alpha}
+    second = means(outcomes, "second", **facts)
+    if second is None:
+        return (name, *(EMPTY,) * 9)
+    deviation, normal = means(outcomes, "deviation", **facts), means(outcomes, "normal", **facts)
+    wide = expected_second(second[0], len(second), alpha, bias_bound(s.omega, s.hidden_features, bias))
+    one, worst = worst_ks(outcomes, bias, 1.0), worst_ks(outcomes, bias, alpha)
+    inside = max(abs(value - ARCSINE) for value in second[1:]) <= TOLERANCE * ARCSINE
+    claimed = alpha >= 1.0
+    return (
+        name,
+        _span(second[1:]),
+        _span(wide[1:]),
+        f"{ARCSINE:.3f} +- {TOLERANCE:.0%}" if claimed else EMPTY,
+        yes_no(inside if claimed else None),
+        _span(deviation[1:]),
+        figure(max(normal[1:]), 3),
+        figure(worst, 3),
+        yes_no(None if one is None or worst is None else worst <= one + KS_SLACK),
+        EMPTY
+        if inside or not claimed
+        else f"sin of N(0, 1) has 0.432, not 0.5, and {wide[-1]:.3f} after all layers",
+    )
 
 
 def curve_table(outcomes: Sequence[Outcome]) -> Table:
