@@ -154,6 +154,7 @@ _LISTED = (
         "normalized",
         {"activation": "relu", "encoding": "positional", "frequencies": 10, "norm": "batch"},
         training={"optimizer": "adam", "lr": 1e-2},
+        # its code divides both coordinates by H - 1; here each axis spans [-1, 1], as for every field
         source="Cai et al. 2024 (Norm-INR)",
     ),
 )
