@@ -8,7 +8,7 @@ from typing import Any
 
 from fastsnf.nn.init import condition
 from fastsnf.studies.study import Outcome, finished, reasons
-from fastsnf.studies.table import EMPTY, Table, small, yes_no
+from fastsnf.studies.table import EMPTY, Table, yes_no
 from fastsnf.studies.vi3nr.activations import SPECS
 from fastsnf.studies.vi3nr.cases import METHODS, NO_ROOT, PRINTED, PRINTED_CASES, SAMPLED, sigma_p_of
 from fastsnf.studies.vi3nr.comparison import DEVIATIONS, Notes, compared, sigma_cell, variance_cell
@@ -40,7 +40,7 @@ def variances(outcomes: Sequence[Outcome]) -> Table:
         allowed = max(OF_VARIANCE * float(printed), half_digit(printed) if "." in printed else 0.0)
         within = None if ours is None else abs(ours - float(printed)) <= allowed
         why = "" if result is None else _why_variance(activation, method, result, within)
-        sigma_p = small(None if result is None else _sigma_p(result, method))
+        sigma_p = sigma_cell(None if result is None else _sigma_p(result, method))
         rows.append(
             (
                 f"{activation}, {METHODS[method]}",
@@ -148,20 +148,23 @@ def _net_row(
 ) -> tuple[str, ...]:
     activation, method = case
     cells: list[str] = []
-    outside = False
+    outside = []
     for direction, printed in zip(("forward", "backward"), paper, strict=True):
         found, within = compared(_errors(outcomes, case, direction), printed, comparable=sizes == PAPERS)
         cells += found
-        outside |= within is False
+        outside += [direction] if within is False else []
     why = ""
     if case == ("sigmoid", "kumar"):
         why = KUMAR
     elif method.endswith("vi3nr-root") and activation in NO_ROOT and not method.startswith(PRINTED):
         why = ARTEFACT
     elif outside:
-        why = _compounded(activation, sizes[0]) if method == "vi3nr-root" else ONE_NET
+        rounded = method == "vi3nr-root" and activation != "relu" and "backward" in outside
+        why = _compounded(activation, sizes[0]) if rounded else ONE_NET
+        why += f" {ONE_NET}" if rounded and "forward" in outside else ""
     name = METHODS.get(method.removeprefix(PRINTED), method)
-    return (f"{activation}, {name}", small(sigma_p_of(activation, method)), *cells, notes.number(why))
+    sigma_p = sigma_cell(sigma_p_of(activation, method))
+    return (f"{activation}, {name}", sigma_p, *cells, notes.number(why))
 
 
 def _compounded(activation: str, layers: int) -> str:

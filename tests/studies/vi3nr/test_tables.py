@@ -72,6 +72,20 @@ def test_the_papers_size_is_compared(tmp_path, undrawn, monkeypatch):
         f"{row[-1]} At the paper's sigma_p, 0.078, Eq. 13's left side is {left:.4f}, over 100 layers a factor"
     )
     assert any(note.startswith(f"{said} of {left**100:.2g}") for note in errors.notes)
+    assert row[1] == "0.077689"  # as exactly as the table of roots
+    row = next(r for r in errors.rows if r[0] == "relu, VI3NR, Eq. 13")  # which every sigma_p fits
+    assert any(note.startswith(f"{row[-1]} The paper prints one net") for note in errors.notes)
+
+
+def test_forward_errors_are_not_explained_by_gradients(tmp_path, undrawn, monkeypatch):
+    monkeypatch.setattr(
+        tables, "variance_errors",
+        lambda nets, seed, **_: ([60.0 + seed] * len(nets), [35.6 + seed] * len(nets)),
+    )  # fmt: skip
+    report = reproduce("vi3nr-tables", out=tmp_path, **SMALL | {"layers": PAPERS[0], "width": PAPERS[1]})
+    row = next(r for r in report.tables[2].rows if r[0] == "gaussian, VI3NR, Eq. 13")
+    assert (row[5], row[9]) == ("no", "yes")
+    assert any(note.startswith(f"{row[-1]} The paper prints one net") for note in report.tables[2].notes)
 
 
 def test_as_published_adds_the_search_and_its_nets(tmp_path, undrawn, monkeypatch):
