@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -148,8 +147,3 @@ def alignment_panel(curves: dict[str, Alignment]) -> Panel:
         for name, curve in curves.items()
     ]
     return Lines("kernel-task alignment, Eq. 9", lines, "log10 t", "E(t)")
-
-
-def finite(value: float) -> float | None:
-    """Return a number that JSON and a picture can hold, None for inf and NaN."""
-    return value if math.isfinite(value) else None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -56,6 +55,7 @@ def run(options: Any) -> None:
     from fastsnf.analysis import analyze
     from fastsnf.cli.analyze_tables import head, tables
     from fastsnf.train.placement import resolve_device
+    from fastsnf.train.result import finite_or_none
 
     # stderr belongs to errors, unless stdout belongs to the JSON object.
     console = Console(stderr=options.json, highlight=False, markup=False, emoji=False)
@@ -79,7 +79,7 @@ def run(options: Any) -> None:
         )
     for table in tables(found):
         console.print(table)
-    numbers = jsonable(found.to_dict())
+    numbers = finite_or_none(found.to_dict())
     pictures = write(found, numbers, folder, console)
     for what, path in (*(("picture", path) for path in pictures), ("numbers", folder / NUMBERS)):
         console.print(f"{what:<9}{path}", soft_wrap=True)
@@ -182,12 +182,3 @@ def write(found: Analysis, numbers: dict[str, Any], folder: Path, console: Conso
             raise
         console.print(str(error), soft_wrap=True)
         return []
-
-
-def jsonable(value: Any) -> Any:
-    """Return a value with None in place of numbers that JSON cannot hold."""
-    if isinstance(value, dict):
-        return {key: jsonable(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [jsonable(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

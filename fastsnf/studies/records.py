@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from fastsnf.train.files import disk_errors, write_atomic
+from fastsnf.train.result import finite_or_none
 
 RECORDS_FILE = "records.jsonl"
 
@@ -51,7 +51,7 @@ class Records:
 
     def add(self, facts: Mapping[str, Any], result: Mapping[str, Any], about: Mapping[str, Any]) -> None:
         """Append the result of a row, and facts about the run that do not decide it."""
-        record = {"row": dict(facts), "result": _finite(result), "about": dict(about)}
+        record = {"row": dict(facts), "result": finite_or_none(result), "about": dict(about)}
         with disk_errors(self.path), self.path.open("a", encoding="utf-8") as file:
             file.write(_line(record))
         self._found[_key(facts)] = record
@@ -72,12 +72,3 @@ def _record(line: str) -> dict[str, Any] | None:
         return None
     whole = isinstance(record, dict) and all(isinstance(record.get(key), dict) for key in ("row", "result"))
     return record if whole else None
-
-
-def _finite(value: Any) -> Any:
-    """Return `value` with None for every float that JSON cannot hold."""
-    if isinstance(value, Mapping):
-        return {key: _finite(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(entry) for entry in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

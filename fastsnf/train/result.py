@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field as entry
 from typing import Any
@@ -64,9 +65,11 @@ class FitResult:
 
 
 def finite_or_none(value: Any) -> Any:
-    """Return `value`, or None for a float that JSON cannot hold, also inside a dict."""
-    if isinstance(value, dict):
+    """Return `value` with None for every float that JSON cannot hold, inside mappings and lists too."""
+    if isinstance(value, Mapping):
         return {key: finite_or_none(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite_or_none(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any
 
 from fastsnf.studies.table import EMPTY, Table, figure
 from fastsnf.studies.tune.knobs import OVER
+from fastsnf.train.result import finite_or_none
 
 TARGET, BUDGET, SLOWER, DIVERGED = "target", "budget", "slower", "diverged"
 """How a candidate stopped: at the target; at the end of its steps; as another had won; without a result."""
@@ -94,9 +94,7 @@ class Trial:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the row as JSON-able values; NaN and infinity are None."""
-        values = dataclasses.asdict(self)
-        for row in (values, *values["runs"]):
-            row |= {key: None for key, entry in row.items() if _endless(entry)}
+        values: dict[str, Any] = finite_or_none(dataclasses.asdict(self))
         return values
 
 
@@ -285,7 +283,3 @@ def best_of(trials: Sequence[Trial], ranked_by: str) -> Trial:
 def ranking_of(trials: Sequence[Trial]) -> str:
     """Return what trials can be ranked by: steps, if an admissible one has reached the target."""
     return STEPS if any(trial.admissible and trial.steps is not None for trial in trials) else PSNR
-
-
-def _endless(value: Any) -> bool:
-    return isinstance(value, float) and not math.isfinite(value)
