@@ -25,6 +25,7 @@ PICTURE = "conditioning.png"
 CURVE = tuple(10.0 ** (-k / 8.0) for k in range(33))
 """t at which the alignment E(t) is kept."""
 SHOWN = (0.1, 0.01)
+UNSTATED = "the course depends on the points and the steps, of which the paper states neither"
 
 
 class Conditioning(PictureStudy[NtkSettings]):
@@ -163,10 +164,10 @@ def conditioning_claims(
         Claim("Fig. 5a: and ends with a smaller one after training", "smaller", against(end), "smaller",
               below(end)),
         Claim("Fig. 5a: SIREN's grows along training", "grows", f"{number(starts[0])} -> {number(end[0])}",
-              "larger", None if starts[0] is None or end[0] is None else end[0] > starts[0]),
+              "larger", None if starts[0] is None or end[0] is None else end[0] > starts[0], UNSTATED),
         Claim(f"Fig. 5a: {name}'s shrinks along training", "even smaller",
               f"{number(starts[1])} -> {number(end[1])}", "smaller",
-              None if starts[1] is None or end[1] is None else end[1] < starts[1]),
+              None if starts[1] is None or end[1] is None else end[1] < starts[1], UNSTATED),
         Claim(f"Fig. 5a: {name} ends below frequency tuning", "smaller",
               f"{number(end[1])} against {chain(rivals)}", "smaller than each",
               None if end[1] is None or not rivals else end[1] < min(rivals)),
