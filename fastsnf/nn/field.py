@@ -35,6 +35,8 @@ class Field(nn.Module):
     """
 
     name: ClassVar[str] = ""
+    least_batch: ClassVar[int] = 1
+    """Points that a call in training mode takes at least."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

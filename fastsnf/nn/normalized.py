@@ -99,6 +99,7 @@ class NormalizedField(Field):
     """
 
     name = "normalized"
+    least_batch = 2
 
     def __init__(
         self,

@@ -147,6 +147,7 @@ def make_plan(field: Field, signal: Signal, config: FitConfig, *, beside: Plan |
         train, held, points = beside.train, beside.held, beside.points
     grouping = make_grouping(config, signal, train, points.count)
     sampler = _sampler(config, points, device, beside) if grouping is None else grouping.sampler
+    _check_last_batch(field, sampler)
     choice = resolve_engine(field, points.batch(slice(0, 1))[0], config.precision)
     if grouping is not None and not grouping.plain:
         underlying(field)  # now, not at the first step: it has no NTK where the batch couples its points
@@ -185,6 +186,19 @@ def _sampler(config: FitConfig, points: Points, device: torch.device, beside: Pl
             return other
     home = device if points.resident else "cpu"  # where the batches are gathered
     return Sampler(points.count, batch, config.seed, device=home)
+
+
+def _check_last_batch(field: Field, sampler: Sampler | GroupSampler) -> None:
+    """Raise now for what would end the fit at the end of its first epoch."""
+    if not isinstance(sampler, Sampler):
+        return  # of a fit that a field with such needs refuses
+    last = sampler.points % sampler.batch or sampler.batch
+    if last < field.least_batch:
+        raise InputError(
+            f"expected batches of {field.least_batch} points or more, over which the field normalises; got "
+            f"{sampler.points:,} points in batches of {sampler.batch:,}, the last of {last}: choose another "
+            "batch size"
+        )
 
 
 def _check_kinds(field: Field, signal: Signal) -> None:

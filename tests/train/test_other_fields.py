@@ -13,6 +13,7 @@ from fastsnf.nn import MFN, FourierReparameterized, NormalizedField, Wire2d
 from fastsnf.nn.plain import is_plain
 from fastsnf.ntk import IGA, Adjuster, make_groups
 from fastsnf.ntk.groups import Groups
+from fastsnf.signals import Samples
 from fastsnf.train.callbacks import Callback
 from fastsnf.train.checkpoint import read
 from fastsnf.train.evaluate import CHUNK_POINTS, predict
@@ -211,3 +212,12 @@ def test_a_mini_batch_of_one_point_says_what_to_do():
 
 def test_groups_of_points_take_any_field():
     assert fit("mfn-gabor", iga=IGA(Groups.runs(480, 24), end=2), steps=2).psnr > 0
+
+
+@pytest.mark.parametrize(("points", "batch"), [(33, 32), (8, 1), (9, 4)])
+def test_a_last_batch_of_one_point_is_refused_before_the_first_step(points, batch):
+    signal = Samples((points,), 1, torch.linspace(0, 1, points)[:, None])
+    field = NormalizedField(1, 1, 8, 1)
+    with pytest.raises(InputError, match=rf"{points} points in batches of {batch}, the last of 1"):
+        fastsnf.fit(field, signal, steps=1, batch_size=batch)
+    assert fastsnf.fit(field, signal, epochs=2, batch_size=batch + 2).steps > 1
