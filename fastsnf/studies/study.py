@@ -51,6 +51,13 @@ class Outcome:
         return f"failed: {self.failed}" if self.failed else self.row.missing or "not run"
 
 
+@dataclass(frozen=True)
+class Finished(Outcome):
+    """A row that has a result."""
+
+    result: Mapping[str, Any]
+
+
 class Study(ABC, Generic[S]):
     """Base of all studies.
 
@@ -99,10 +106,10 @@ class Study(ABC, Generic[S]):
         """
 
 
-def finished(outcomes: Sequence[Outcome], **facts: Any) -> list[Outcome]:
+def finished(outcomes: Sequence[Outcome], **facts: Any) -> list[Finished]:
     """Return the outcomes that have a result and the given facts."""
     return [
-        outcome
+        Finished(outcome.row, outcome.result)
         for outcome in outcomes
         if outcome.result is not None
         and all(outcome.row.facts.get(name) == value for name, value in facts.items())
@@ -111,7 +118,7 @@ def finished(outcomes: Sequence[Outcome], **facts: Any) -> list[Outcome]:
 
 def results(outcomes: Sequence[Outcome], **facts: Any) -> list[Mapping[str, Any]]:
     """Return the results of the finished rows that have the given facts."""
-    return [outcome.result for outcome in finished(outcomes, **facts) if outcome.result is not None]
+    return [outcome.result for outcome in finished(outcomes, **facts)]
 
 
 def reasons(outcomes: Sequence[Outcome]) -> tuple[str, ...]:

@@ -175,7 +175,6 @@ class Images(PictureStudy[ImageSettings]):
             lines = []
             for outcome in finished(outcomes, model=model, seed=0):
                 facts, result = outcome.row.facts, outcome.result
-                assert result is not None
                 kind = Variant(facts["group"], facts["sample"], facts.get("rival"))
                 name = f"{facts['picture']} {kind.title.removeprefix('+') or 'plain'}"
                 lines.append(Line.known(name, result["steps"], result["psnrs"]))

@@ -22,7 +22,7 @@ from fastsnf.studies.iga.heads import widen_head_
 from fastsnf.studies.iga.spectral import SpectralError
 from fastsnf.studies.means import mean
 from fastsnf.studies.progress import Told
-from fastsnf.studies.study import Outcome, Row, Study, finished, reasons, results
+from fastsnf.studies.study import Finished, Outcome, Row, Study, finished, reasons, results
 from fastsnf.studies.table import Table, figure, small
 from fastsnf.train import Callback, FitState, fit
 from fastsnf.train.placement import resolve_device
@@ -232,20 +232,18 @@ def verdict(errors: Sequence[float | None]) -> str:
     return f"{what} falls with the balanced eigenvalues, but for {falls.count(False)} of them: {chain}."
 
 
-def _heat(outcome: Outcome, model: str) -> Heat:
+def _heat(outcome: Finished, model: str) -> Heat:
     facts, result = outcome.row.facts, outcome.result
-    assert result is not None
     rows = [list(row) for row in zip(*result["errors"], strict=True)]
     ticks = [f"{frequency}" for frequency in FREQUENCIES[model]]
     span = (result["steps"][0], result["steps"][-1])
     return Heat(name_of(model, facts["group"], facts["balanced"]), rows, ticks, span)
 
 
-def _curves(found: Sequence[Outcome], model: str, group: int, k: int) -> Lines:
+def _curves(found: Sequence[Finished], model: str, group: int, k: int) -> Lines:
     lines = []
     for outcome in found:
         facts, result = outcome.row.facts, outcome.result
-        assert result is not None
         name = "plain" if facts["balanced"] is None else f"{facts['balanced']} balanced"
         lines.append(Curve(name, result["steps"], [errors[k] for errors in result["errors"]]))
     title = f"{TITLES[model]}, groups of {group}, {FREQUENCIES[model][k]} Hz"

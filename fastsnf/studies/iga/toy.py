@@ -141,7 +141,6 @@ class Toy(Study[ToySettings]):
             lines, heats = [], []
             for outcome in found:
                 facts, result = outcome.row.facts, outcome.result
-                assert result is not None
                 name = name_of(facts["method"], facts["end"])
                 lines.append(Line(name, result["steps"], result["losses"]))
                 heats.append(

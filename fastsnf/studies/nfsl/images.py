@@ -16,7 +16,7 @@ from fastsnf.studies.fitting import curve_of, fit_in, full_batch, run_folder
 from fastsnf.studies.means import deviation, mean, values
 from fastsnf.studies.nfsl.config import NORMAL, UNIFORM, ImagesSettings
 from fastsnf.studies.pictures import NO_DATA, Picture, path_of, pictures
-from fastsnf.studies.study import Outcome, Row, Study, finished, reasons
+from fastsnf.studies.study import Finished, Outcome, Row, Study, finished, reasons
 from fastsnf.studies.table import Table, figure
 from fastsnf.train.placement import resolve_device
 
@@ -125,10 +125,10 @@ def verdict(outcomes: Sequence[Outcome], family: str, names: Sequence[str]) -> s
     return f"{family}: {own} is {word} all others, {gap:+.2f} dB from the best of them, {rival}."
 
 
-def _panel(found: Sequence[Outcome], picture: str, family: str, names: Sequence[str]) -> Lines:
+def _panel(found: Sequence[Finished], picture: str, family: str, names: Sequence[str]) -> Lines:
     lines = [
         Line(o.row.facts["init"], o.result["steps"], o.result["psnrs"])
         for o in found
-        if o.row.facts["init"] in names and o.result is not None
+        if o.row.facts["init"] in names
     ]
     return Lines(f"{picture}, {family}", lines, "step", "PSNR [dB]")

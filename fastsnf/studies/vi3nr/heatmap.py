@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from fastsnf.analysis.panels import Line, Panel, Plane, draw_panels
 from fastsnf.nn.init import condition, solve_sigma_p
 from fastsnf.spec import Activation, Gaussian, Sinc
-from fastsnf.studies.study import Outcome, Row, Study, finished, reasons
+from fastsnf.studies.study import Outcome, Row, Study, finished, reasons, results
 from fastsnf.studies.table import EMPTY, Table, yes_no
 from fastsnf.studies.vi3nr.config import HeatmapSettings
 
@@ -67,7 +67,6 @@ class Heatmap(Study[HeatmapSettings]):
         panels: list[Panel] = []
         for outcome in finished(outcomes):
             result = outcome.result
-            assert result is not None
             name = outcome.row.facts["activation"]
             ridge = Line("root of Eq. 13", result["parameters"], result["ridge"])
             panels.append(
@@ -111,11 +110,10 @@ def slope(x: Sequence[float], y: Sequence[float]) -> float:
 def _table(outcomes: Sequence[Outcome], name: str) -> Table:
     head = (PARAMETERS[name], "best on the grid", "Eq. 13", "tolerance", "within", "ratio")
     title = f"{name}: sigma_p at which Eq. 13 holds"
-    found = finished(outcomes, activation=name)
+    found = results(outcomes, activation=name)
     if not found:
         return Table(title, head, notes=reasons(outcomes))
-    result = found[0].result
-    assert result is not None
+    result = found[0]
     step, best = result["sigmas"][0], best_on_grid(result)
     rows, inside = [], []
     for k, (parameter, place, root) in enumerate(

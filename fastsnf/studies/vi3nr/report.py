@@ -220,7 +220,6 @@ def searches(outcomes: Sequence[Outcome]) -> Table:
         own: list[float] = []
         found: list[float] = []
         for outcome in finished(outcomes, kind="grid", activation=activation):
-            assert outcome.result is not None
             chosen = own if outcome.row.facts["seed"] is None else found
             chosen.append(float(outcome.result["sigma_p"]))
         exact = _variances(outcomes, activation)
@@ -267,7 +266,6 @@ def _errors(outcomes: Sequence[Outcome], case: tuple[str, str], direction: str) 
     """Return the errors of a case, one a seed that has been run."""
     found = []
     for outcome in finished(outcomes, kind="net"):
-        assert outcome.result is not None
         cases = [tuple(entry) for entry in outcome.row.facts["cases"]]
         if case in cases:
             found.append(float(outcome.result[direction][cases.index(case)]))

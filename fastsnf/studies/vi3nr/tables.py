@@ -106,7 +106,6 @@ class Tables(Study[TablesSettings]):
         lines = []
         for outcome in finished(outcomes, kind="variances"):
             result = outcome.result
-            assert result is not None
             lines.append(Line(outcome.row.facts["activation"], result["sigmas"], result["conditions"]))
         title = "Gradients are stable where it is 1"
         panel = Lines(title, lines, "sigma_p", "left side of Eq. 13", log=True, x_log=True)

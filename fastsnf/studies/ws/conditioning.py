@@ -12,7 +12,7 @@ from fastsnf.analysis import HessianTrace, NtkTrace
 from fastsnf.analysis.panels import Line, Lines, Panel, draw_panels
 from fastsnf.studies.means import mean
 from fastsnf.studies.progress import Told
-from fastsnf.studies.study import Outcome, Row, finished, reasons, results
+from fastsnf.studies.study import Finished, Outcome, Row, finished, reasons, results
 from fastsnf.studies.table import EMPTY, Table, figure
 from fastsnf.studies.ws.claims import Claim, chain, claims_table, number
 from fastsnf.studies.ws.config import NtkSettings
@@ -192,22 +192,20 @@ def mean_at(results: Results, key: str, index: int) -> float | None:
     return math.exp(fmean(math.log(value) for value in found))
 
 
-def _curves(found: Sequence[Outcome], key: str) -> list[Line]:
+def _curves(found: Sequence[Finished], key: str) -> list[Line]:
     lines = []
     for outcome in found:
         facts, r = outcome.row.facts, outcome.result
-        assert r is not None
         name = name_of(facts["method"], facts["factor"], facts["omega"])
         lines.append(Line.known(name, r["steps"] if r[key] else [], r[key] or []))
     return lines
 
 
-def _alignment(found: Sequence[Outcome], index: int, when: str) -> Lines:
+def _alignment(found: Sequence[Finished], index: int, when: str) -> Lines:
     logs = [math.log10(t) for t in CURVE]
     lines = []
     for outcome in found:
         facts, r = outcome.row.facts, outcome.result
-        assert r is not None
         name = name_of(facts["method"], facts["factor"], facts["omega"])
         lines.append(Line(name, logs, r["alignments"][index]))
     return Lines(f"Fig. 5b: alignment at the {when}", lines, "log10 t", "E(t)")

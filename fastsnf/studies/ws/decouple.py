@@ -111,7 +111,6 @@ class Decouple(PictureStudy[DecoupleSettings]):
             lines = []
             for outcome in finished(outcomes, picture=source.name, seed=0):
                 r = outcome.result
-                assert r is not None
                 lines.append(Line(TITLES[outcome.row.facts["mode"]], r["steps"], r["psnrs"]))
             if lines:
                 grid.append([Lines(source.name, lines, "step", "PSNR (dB)")])

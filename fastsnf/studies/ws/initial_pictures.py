@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fastsnf.analysis.panels import Line, Lines, Panel
-from fastsnf.studies.study import Outcome, finished
+from fastsnf.studies.study import Finished, Outcome, finished, results
 from fastsnf.studies.ws.fits import name_of
 
 
@@ -13,9 +13,7 @@ def panels_of(outcomes: Sequence[Outcome]) -> list[list[Panel]]:
     """Return one row of panels on distributions and one on spectra, of the first seed."""
     kinds = {kind: finished(outcomes, kind=kind, seed=0) for kind in ("activations", "line", "plane", "ntk")}
     first: list[Panel] = []
-    for outcome in finished(outcomes, kind="curve"):
-        r = outcome.result
-        assert r is not None
+    for r in results(outcomes, kind="curve"):
         curves = [
             Line(name, r["alphas"], r[key]) for key, name in (("published", "Eq. 24"), ("exact", "exact"))
         ]
@@ -23,7 +21,7 @@ def panels_of(outcomes: Sequence[Outcome]) -> list[list[Panel]]:
     for bias in ("zero", "default"):
         lines = []
         for outcome in kinds["activations"]:
-            if outcome.row.facts["bias"] == bias and outcome.result is not None:
+            if outcome.row.facts["bias"] == bias:
                 ks = outcome.result["ks"]
                 name = f"alpha {outcome.row.facts['factor']:g}"
                 lines.append(Line(name, list(range(1, len(ks) + 1)), ks))
@@ -38,7 +36,6 @@ def panels_of(outcomes: Sequence[Outcome]) -> list[list[Panel]]:
     values = []
     for outcome in kinds["ntk"]:
         facts, r = outcome.row.facts, outcome.result
-        assert r is not None
         n = len(r["values"])
         positive = [(k + 1, v / n) for k, v in enumerate(r["values"]) if v > 0]
         name = name_of(facts["method"], facts["factor"], facts["omega"])
@@ -47,8 +44,7 @@ def panels_of(outcomes: Sequence[Outcome]) -> list[list[Panel]]:
     return [first, second]
 
 
-def _spectrum(outcome: Outcome) -> Line:
+def _spectrum(outcome: Finished) -> Line:
     facts, r = outcome.row.facts, outcome.result
-    assert r is not None
     name = facts["picture"] if facts["kind"] == "picture" else f"alpha {facts['factor']:g}"
     return Line(name, r["frequencies"], r["amplitudes"])

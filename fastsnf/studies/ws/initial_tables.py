@@ -86,9 +86,7 @@ def _activations_row(
 def curve_table(outcomes: Sequence[Outcome]) -> Table:
     """Return the curve of Eq. 27 at some alphas."""
     rows = []
-    for outcome in finished(outcomes, kind="curve"):
-        result = outcome.result
-        assert result is not None
+    for result in results(outcomes, kind="curve"):
         for alpha, published, exact in zip(
             result["alphas"], result["published"], result["exact"], strict=True
         ):

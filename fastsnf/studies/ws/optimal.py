@@ -161,7 +161,6 @@ class Optimal(PictureStudy[OptimalSettings]):
         speeds, tests = [], []
         for outcome in finished(self._pictures(outcomes)):
             r, name = outcome.result, outcome.row.facts["picture"]
-            assert r is not None
             speeds.append(Line.known(name, r["alphas"], [1e3 / n if n else None for n in r["steps"]]))
             tests.append(Line.known(name, r["alphas"], r["tests"]))
         bottom: list[Panel] = [
