@@ -127,7 +127,6 @@ def test_options_override_the_preset(photo, args, expected):
         (["--field", "fr", "--bias-init", "zero"], "expected no --bias-init with --field fr"),
         (["--field", "gauss", "--alpha", 2], "expected --alpha with --init weight-scaling"),
         (["--field", "gauss", "--alpha", "auto"], "expected --alpha with --init weight-scaling"),
-        (["--field", "gauss", "--init", "siren"], "expected sine or finer layers"),
         (["--field", "relu-pe", "--first-omega", 9], "expected no --first-omega with relu"),
         (["--field", "bn", "--scale", 9], "expected no --scale with relu"),
         (["--field", "relu-pe", "--sigma", 9], "expected --sigma with --encoding fourier; got 9.0 with"),

@@ -140,6 +140,12 @@ def uniform(bound: float) -> Draw:
     return draw
 
 
+def bounded(bound: float) -> Draw:
+    """Return the draw from U(-bound, bound), of the same ``E|w|^2`` in complex tensors, half in each part."""
+    real, part = uniform(bound), uniform(bound / math.sqrt(2.0))
+    return lambda tensor, generator: (part if tensor.is_complex() else real)(tensor, generator)
+
+
 def draw_default(tensor: Tensor, fan_in: int, generator: torch.Generator | None) -> Tensor:
     """Write PyTorch's default for weights and biases alike, U(-1/sqrt(fan_in), 1/sqrt(fan_in))."""
     if tensor.dim() == 1:

@@ -8,7 +8,7 @@ import torch
 
 from fastsnf.nn.arguments import positive
 from fastsnf.nn.init.bias import BiasInit
-from fastsnf.nn.init.draw import by_variance, draw_layers, layered, uniform
+from fastsnf.nn.init.draw import bounded, by_variance, draw_layers, layered
 from fastsnf.nn.init.weight_scaling import siren_bounds
 from fastsnf.nn.layered import LayeredField
 
@@ -89,7 +89,8 @@ def nfsl_sine_(
     omega is the hidden layers', as in SIREN's own last layer, which is n^(1/4) times as large.
 
     Args:
-        field: of sine or FINER layers; changed in place.
+        field: of sine or FINER layers, or others (`fastsnf.nn.init.weight_scaling.frequency_of`); changed in
+            place.
         bias_init: ``"default"``, ``"zero"``, ``"like-weights"`` or a number.
         generator: the source; None for torch's global one.
 
@@ -97,11 +98,11 @@ def nfsl_sine_(
         `field`.
 
     Raises:
-        InputError: for activations without an omega in SIREN's sense, or a bad `bias_init`.
+        InputError: for a field that is not a chain of linear layers, or a bad `bias_init`.
 
     Source: Yeom et al. 2025, App. E.1 (the NFSL rows of its tables; the original's supplement is not public).
     """
     bounds = siren_bounds(field, "nfsl-sine")
     bounds[-1] /= math.sqrt(math.sqrt(field.linears()[-1].in_features))
-    draws = [uniform(bound) for bound in bounds]
+    draws = [bounded(bound) for bound in bounds]
     return draw_layers(field, draws, bias_init=bias_init, generator=generator)

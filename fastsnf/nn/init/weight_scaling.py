@@ -1,4 +1,9 @@
-"""SIREN's initializer and the weight scaling of it that trains faster."""
+"""SIREN's initializer and the weight scaling of it that trains faster.
+
+Both are of sines. For another activation, `frequency_of` says what stands for omega: its own omega where it
+has one (sinc, Gabor), a Gaussian's scale, 1 for ReLU, tanh and sigmoid. In complex layers the variance is
+E|w|^2.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +11,11 @@ import math
 
 import torch
 
-from fastsnf.errors import InputError
 from fastsnf.nn.arguments import positive
 from fastsnf.nn.init.bias import BiasInit
-from fastsnf.nn.init.draw import draw_layers, layered, uniform
+from fastsnf.nn.init.draw import bounded, draw_layers, layered
 from fastsnf.nn.layered import LayeredField
-from fastsnf.spec import FieldSpec, Finer, Sine
+from fastsnf.spec import Activation, FieldSpec, Finer, Sine
 
 
 def weight_scaling_(
@@ -28,7 +32,7 @@ def weight_scaling_(
     the first layer's omega is in no bound.
 
     Args:
-        field: of sine or FINER layers; changed in place.
+        field: of sine or FINER layers, or others (`frequency_of`); changed in place.
         alpha: the factor, above 0; the paper's best are 2.37 for images, 3.7 for occupancy.
         bias_init: ``"default"``, ``"zero"``, ``"like-weights"`` or a number.
         generator: the source; None for torch's global one.
@@ -37,15 +41,15 @@ def weight_scaling_(
         `field`.
 
     Raises:
-        InputError: for activations without an omega in SIREN's sense, a bad `alpha` or `bias_init`.
+        InputError: for a field that is not a chain of linear layers, a bad `alpha` or `bias_init`.
 
     Source: Yeom et al., "Fast Training of Sinusoidal Neural Fields via Scaling Initialization", ICLR 2025,
     Eq. 3.
     """
     factor = positive("alpha", alpha)
     bounds = siren_bounds(field, "weight-scaling")
-    draws = [uniform(factor * bound) for bound in bounds[:-1]]
-    return draw_layers(field, [*draws, uniform(bounds[-1])], bias_init=bias_init, generator=generator)
+    draws = [bounded(factor * bound) for bound in bounds[:-1]]
+    return draw_layers(field, [*draws, bounded(bounds[-1])], bias_init=bias_init, generator=generator)
 
 
 def siren_(
@@ -56,7 +60,7 @@ def siren_(
     omega is the layer's own, and the hidden layers' in the last one; the first layer's is in no bound.
 
     Args:
-        field: of sine or FINER layers; changed in place.
+        field: of sine or FINER layers, or others (`frequency_of`); changed in place.
         bias_init: ``"default"`` (the original's: PyTorch's), ``"zero"``, ``"like-weights"`` or a number.
         generator: the source; None for torch's global one.
 
@@ -64,11 +68,11 @@ def siren_(
         `field`.
 
     Raises:
-        InputError: for activations without an omega in SIREN's sense, or a bad `bias_init`.
+        InputError: for a field that is not a chain of linear layers, or a bad `bias_init`.
 
     Source: Sitzmann et al. 2020, Sec. 3.2 and supplement 1.5; with the released code's default biases.
     """
-    draws = [uniform(bound) for bound in siren_bounds(field, "siren")]
+    draws = [bounded(bound) for bound in siren_bounds(field, "siren")]
     return draw_layers(field, draws, bias_init=bias_init, generator=generator)
 
 
@@ -86,7 +90,7 @@ def frequency_tuning_(
     two train differently under Adam, whose steps of the first layer a larger omega multiplies.
 
     Args:
-        field: of sine or FINER layers; changed in place.
+        field: of sine or FINER layers, or others (`frequency_of`); changed in place.
         factor: of the first layer's frequencies, above 0.
         bias_init: ``"default"``, ``"zero"``, ``"like-weights"`` or a number.
         generator: the source; None for torch's global one.
@@ -95,36 +99,40 @@ def frequency_tuning_(
         `field`.
 
     Raises:
-        InputError: for activations without an omega in SIREN's sense, a bad `factor` or `bias_init`.
+        InputError: for a field that is not a chain of linear layers, a bad `factor` or `bias_init`.
 
     Source: Yeom et al. 2025, Sec. 3.2, "frequency tuning", the rival of weight scaling in Fig. 2b.
     """
     number = positive("factor", factor)
     bounds = siren_bounds(field, "frequency-tuning")
-    draws = [uniform(bound) for bound in (number * bounds[0], *bounds[1:])]
+    draws = [bounded(bound) for bound in (number * bounds[0], *bounds[1:])]
     return draw_layers(field, draws, bias_init=bias_init, generator=generator)
 
 
 def takes_weight_scaling(spec: FieldSpec) -> bool:
-    """Return whether SIREN's bounds mean something for every activation of `spec` but the last layer's.
+    """Return whether every activation of `spec` but the last layer's is one that SIREN's bounds are made for.
 
     The last layer, whatever follows it (a sigmoid), takes the hidden layers' omega if it has none of its own.
     """
     return all(isinstance(act, Sine | Finer) for act in spec.activations[:-1] or spec.activations)
 
 
+def frequency_of(act: Activation) -> float | None:
+    """Return what stands for omega in SIREN's bounds: omega, a Gaussian's scale, or None for neither.
+
+    Divided by it, the weights give ``omega u`` or ``scale u`` the deviation that they give a sine's phase.
+    """
+    frequency = getattr(act, "omega", getattr(act, "scale", None))
+    return None if frequency is None else float(frequency)
+
+
 def siren_bounds(field: LayeredField, initializer: str) -> list[float]:
     """Return the bound of SIREN's uniform distribution for the weights of every layer.
 
     Raises:
-        InputError: in the name of `initializer`, for a field whose layers have no such bound.
+        InputError: in the name of `initializer`, for a field that is not a chain of linear layers.
     """
-    if not takes_weight_scaling(layered(field, initializer).spec):
-        names = ", ".join(act.name for act in field.spec.activations)
-        raise InputError(
-            f"expected sine or finer layers, whose omega sets SIREN's bounds, for init {initializer!r}; got "
-            f"{names}: use init='default'"
-        )
+    layered(field, initializer)
     return [_bound(field, layer) for layer in range(field.spec.layers)]
 
 
@@ -134,8 +142,7 @@ def siren_bound(layer: int, fan_in: int, omega: float) -> float:
 
 
 def _bound(field: LayeredField, layer: int) -> float:
-    fan_in = field.linears()[layer].in_features
-    own = field.spec.activations[layer]
-    act = own if isinstance(own, Sine | Finer) else field.hidden_activation
-    assert isinstance(act, Sine | Finer)  # takes_weight_scaling holds
-    return siren_bound(layer, fan_in, act.omega)
+    own = frequency_of(field.spec.activations[layer])
+    if own is None and layer == field.spec.layers - 1:
+        own = frequency_of(field.hidden_activation)
+    return siren_bound(layer, field.linears()[layer].in_features, 1.0 if own is None else own)

@@ -88,17 +88,6 @@ def test_an_activated_last_layer_takes_the_hidden_omega(initialize: Callable[...
     assert all(torch.equal(a, b) for a, b in zip(plain.parameters(), squashed.parameters(), strict=True))
 
 
-@pytest.mark.parametrize("activation", ["gaussian", "gabor", "sinc", "gabor-real", "relu", "tanh"])
-@pytest.mark.parametrize(
-    "initialize", [init.weight_scaling_, init.siren_, init.frequency_tuning_, init.nfsl_sine_]
-)
-def test_siren_bounds_are_refused_where_they_mean_nothing(
-    activation: str, initialize: Callable[[Field], Field]
-) -> None:
-    with pytest.raises(InputError, match="init='default'"):
-        initialize(SNF(2, 3, 4, 1, activation=activation))
-
-
 def test_alpha_may_be_any_real_number() -> None:
     first, second = (
         make(init="weight-scaling", alpha=a, generator=generator(1)) for a in (2, numpy.float32(2))

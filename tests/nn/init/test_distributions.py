@@ -23,6 +23,7 @@ def scaled(alpha: float) -> list[float]:
     return [alpha / D, alpha * ROOT, alpha * ROOT, ROOT]
 
 
+NO_OMEGA = {"first_omega": None, "hidden_omega": None}
 DEFAULT = [1 / math.sqrt(n) for n in FAN_IN]
 SUMS = [n + m for n, m in zip(FAN_IN, FAN_OUT, strict=True)]
 
@@ -41,6 +42,16 @@ UNIFORM: dict[str, Case] = {
     "weight-scaling": Case(init.weight_scaling_, {"alpha": 2.37}, {}, scaled(2.37)),
     "weight-scaling-1.5": Case(init.weight_scaling_, {"alpha": 1.5}, {}, scaled(1.5)),
     "weight-scaling-finer": Case(init.weight_scaling_, {}, {"activation": "finer"}, scaled(2.37)),
+    "weight-scaling-sinc": Case(init.weight_scaling_, {}, {"activation": "sinc"}, scaled(2.37)),
+    "weight-scaling-gabor-real": Case(
+        init.weight_scaling_, {}, {"activation": "gabor-real", "scale": 3.0}, scaled(2.37)
+    ),
+    "weight-scaling-gaussian": Case(
+        init.weight_scaling_, {}, {"activation": "gaussian", "scale": 25.0, **NO_OMEGA}, scaled(2.37)
+    ),
+    "siren-relu": Case(
+        init.siren_, {}, {"activation": "relu", **NO_OMEGA}, [1 / D, *[math.sqrt(6 / F)] * 3]
+    ),
     "siren": Case(init.siren_, {}, {}, scaled(1.0)),
     "frequency-tuning": Case(init.frequency_tuning_, {"factor": 3.0}, {}, [3 / D, ROOT, ROOT, ROOT]),
     "default": Case(init.default_, {}, {}, DEFAULT),
@@ -53,8 +64,8 @@ UNIFORM: dict[str, Case] = {
     "xavier-gain": Case(init.xavier_uniform_, {"gain": 1.7}, {}, [1.7 * math.sqrt(6 / s) for s in SUMS]),
     "kaiming-uniform": Case(init.kaiming_uniform_, {}, {}, [math.sqrt(6 / n) for n in FAN_IN]),
     "kaiming-fan-out": Case(
-        init.kaiming_uniform_, {"mode": "fan-out"}, {"activation": "relu", "first_omega": None,
-        "hidden_omega": None}, [math.sqrt(6 / n) for n in FAN_OUT],
+        init.kaiming_uniform_, {"mode": "fan-out"}, {"activation": "relu", **NO_OMEGA},
+        [math.sqrt(6 / n) for n in FAN_OUT],
     ),
     "lecun-uniform": Case(init.lecun_uniform_, {}, {}, [math.sqrt(3 / n) for n in FAN_IN]),
 }  # fmt: skip
@@ -79,6 +90,9 @@ NORMAL: dict[str, Case] = {
 
 CASES = UNIFORM | NORMAL
 COMPLEX = (
+    "weight-scaling",
+    "frequency-tuning",
+    "nfsl-sine",
     "nfsl-normal",
     "nfsl-uniform",
     "xavier-normal",
