@@ -5,17 +5,16 @@ from __future__ import annotations
 import math
 
 import pytest
-import torch
 
 from fastsnf.encodings import Positional
 from fastsnf.errors import InputError
 from fastsnf.nn import SNF, FourierReparameterized, NormalizedField
-from fastsnf.signals import Image
 from fastsnf.spec import ReLU, Sine
 from fastsnf.studies import reproduce
 from fastsnf.studies.iga.config import ImageSettings
 from fastsnf.studies.iga.fits import field_of
 from fastsnf.studies.registry import study_of
+from tests.studies.pieces import cells, noise_pictures
 
 SMALL = {"steps": 3, "hidden_features": 8, "hidden_layers": 1, "device": "cpu", "group": 8}
 
@@ -23,13 +22,7 @@ SMALL = {"steps": 3, "hidden_features": 8, "hidden_layers": 1, "device": "cpu", 
 @pytest.fixture
 def picture(tmp_path):
     """A small picture, named as Kodak's first."""
-    image = Image.from_array(torch.rand(24, 32, 3, generator=torch.Generator().manual_seed(0)))
-    image.write(image.values, (24, 32), tmp_path / "kodim01.png")
-    return str(tmp_path / "kodim01.png")
-
-
-def cells(table, row):
-    return dict(zip(table.columns, next(r for r in table.rows if r[0] == row), strict=True))
+    return str(noise_pictures(tmp_path, (24, 32)) / "kodim01.png")
 
 
 def facts_of(**settings):

@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from fastsnf.errors import InputError
-from fastsnf.signals import Image
 from fastsnf.studies import perceptual, reproduce
 from fastsnf.studies.iga import fits
 from fastsnf.studies.iga.ablations import GROUPS_PSNR, PLAIN_PSNR, SAMPLES, SAMPLES_PSNR
@@ -14,6 +13,7 @@ from fastsnf.studies.iga.config import GroupsSettings
 from fastsnf.studies.iga.kodak import PAPER, paper_figure
 from fastsnf.studies.pictures import NO_DATA, pictures
 from fastsnf.studies.registry import study_of
+from tests.studies.pieces import cells, noise_pictures
 
 SMALL = {"steps": 3, "hidden_features": 8, "hidden_layers": 1, "device": "cpu"}
 
@@ -21,18 +21,9 @@ SMALL = {"steps": 3, "hidden_features": 8, "hidden_layers": 1, "device": "cpu"}
 @pytest.fixture
 def folder(tmp_path):
     """A folder with three small pictures, named as Kodak's."""
-    data = tmp_path / "data"
-    data.mkdir()
-    generator = torch.Generator().manual_seed(0)
-    for number, shape in ((1, (40, 56)), (2, (56, 40)), (3, (40, 56))):
-        image = Image.from_array(torch.rand(*shape, 3, generator=generator))
-        image.write(image.values, shape, data / f"kodim{number:02}.png")
+    data = noise_pictures(tmp_path / "data", (40, 56), (56, 40), (40, 56))
     (data / "notes.txt").write_text("no picture")
     return data
-
-
-def cells(table, row):
-    return dict(zip(table.columns, next(r for r in table.rows if r[0] == row), strict=True))
 
 
 def test_image_end_to_end_and_again(folder, tmp_path):

@@ -4,10 +4,8 @@ import math
 import statistics
 
 import pytest
-import torch
 
 from fastsnf.errors import InputError
-from fastsnf.signals import Image
 from fastsnf.spec import Gaussian, Identity
 from fastsnf.studies import reproduce
 from fastsnf.studies.pictures import NO_DATA
@@ -16,6 +14,7 @@ from fastsnf.studies.vi3nr.config import ImagesSettings
 from fastsnf.studies.vi3nr.fits import Start
 from fastsnf.studies.vi3nr.images import Images, order_note
 from fastsnf.studies.vi3nr.published import TABLE_5, TABLE_8
+from tests.studies.pieces import noise_pictures
 
 SMALL = {
     "size": "6x6", "steps": 2, "layers": 2, "hidden_features": 6, "grid_features": 6, "stds": (0.1, 0.3),
@@ -26,13 +25,7 @@ SEEDED = {"seed": 0, "bias_init": "zero"}
 
 @pytest.fixture
 def folder(tmp_path):
-    data = tmp_path / "data"
-    data.mkdir()
-    generator = torch.Generator().manual_seed(0)
-    for number in (1, 2):
-        image = Image.from_array(torch.rand(8, 8, 3, generator=generator))
-        image.write(image.values, (8, 8), data / f"kodim{number:02}.png")
-    return str(data)
+    return str(noise_pictures(tmp_path / "data", (8, 8), (8, 8)))
 
 
 def test_every_line_of_the_tables_is_the_papers():
