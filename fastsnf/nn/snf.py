@@ -80,8 +80,10 @@ class SNF(LayeredField):
     ) -> None:
         sizes = {"in_features": in_features, "out_features": out_features, "hidden_features": hidden_features}
         check_sizes(**sizes, hidden_layers=hidden_layers)
-        for name, number in (("alpha", alpha), ("sigma_p", 1.0 if sigma_p is None else sigma_p)):
-            positive(name, number)  # files hold them, whether the initializer reads them or not
+        # files hold them, whether the initializer reads them or not
+        alpha = positive("alpha", alpha)
+        sigma_p = None if sigma_p is None else positive("sigma_p", sigma_p)
+        first_bias = None if first_bias is None else positive("first_bias", first_bias)
         hidden, first = activations_of(
             activation, first_activation, first_omega=first_omega, hidden_omega=hidden_omega, scale=scale
         )
@@ -121,7 +123,6 @@ class SNF(LayeredField):
     def _draw_first_bias(self, bound: float, generator: torch.Generator | None) -> None:
         """Write FINER's first biases, U(-bound, bound)."""
         bias = self.linears()[0].bias
-        bound = positive("first_bias", bound)
         if bias is None:
             raise InputError(f"expected a field with biases for first_bias={bound}; got bias=False: drop one")
         uniform(bound)(bias, generator)
