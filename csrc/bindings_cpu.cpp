@@ -290,6 +290,8 @@ PYBIND11_MODULE(_native, m) {
         py::arg("outputs"), py::arg("threads"));
   m.def("gram", &gram, py::arg("variant"), py::arg("layers"), py::arg("blocks"), py::arg("n"), py::arg("out"),
         py::arg("threads"));
+  m.def("own_threads", &own_threads,
+        "take no OpenMP threads from now on; before the first call of a forked child");
   m.def("fma_peak", &fma_peak, py::arg("variant"), py::arg("threads"), py::arg("seconds"),
         "FLOP/s of multiply-add loops on `threads` threads at once");
   m.def("copy_bandwidth", &copy_bandwidth, py::arg("threads"), py::arg("bytes"), py::arg("repeats"),

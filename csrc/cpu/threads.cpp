@@ -1,5 +1,6 @@
 #include "threads.h"
 
+#include <dlfcn.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -96,6 +97,58 @@ Pool& pool() {
   return *current;
 }
 
+const pid_t loaded_by = getpid();
+
+// torch's own OpenMP threads, where its library is GNU's or speaks its interface. After torch's part of a step (the
+// gather of a batch, the optimizer) they spin for milliseconds, waiting for more: threads of our own would have to
+// share the cores with them, which made a step of 1,024 points at width 64 take 1.7 ms in place of 0.8.
+class Team {
+ public:
+  Team() {
+    parallel_ = reinterpret_cast<Parallel>(dlsym(RTLD_DEFAULT, "GOMP_parallel"));
+    number_ = reinterpret_cast<Count>(dlsym(RTLD_DEFAULT, "omp_get_thread_num"));
+    size_ = reinterpret_cast<Count>(dlsym(RTLD_DEFAULT, "omp_get_num_threads"));
+    inside_ = reinterpret_cast<Count>(dlsym(RTLD_DEFAULT, "omp_in_parallel"));
+  }
+
+  // The threads do not live on in a forked child, where GNU's library would wait for them for ever.
+  bool usable() const {
+    return parallel_ && number_ && size_ && inside_ && loaded_by == getpid() && !inside_();
+  }
+
+  void decline() { parallel_ = nullptr; }
+
+  void run(int threads, void (*task)(void*, int), void* context) {
+    Work work{this, threads, task, context};
+    parallel_(
+        [](void* data) {
+          const auto* work = static_cast<const Work*>(data);
+          // A team may be smaller than was asked for: every part of the work is done all the same.
+          for (int t = work->team->number_(); t < work->threads; t += work->team->size_())
+            work->task(work->context, t);
+        },
+        &work, static_cast<unsigned>(threads), 0);
+  }
+
+ private:
+  using Parallel = void (*)(void (*)(void*), void*, unsigned, unsigned);
+  using Count = int (*)();
+  struct Work {
+    Team* team;
+    int threads;
+    void (*task)(void*, int);
+    void* context;
+  };
+
+  Parallel parallel_;
+  Count number_, size_, inside_;
+};
+
+Team& team() {
+  static Team current;
+  return current;
+}
+
 struct Memory {
   char* data;
   int64_t size;
@@ -111,8 +164,11 @@ std::vector<Memory>& free_list() {
 
 void parallel(int threads, void (*task)(void*, int), void* context) {
   if (threads <= 1) return task(context, 0);
+  if (team().usable()) return team().run(threads, task, context);
   pool().run(threads, task, context);
 }
+
+void own_threads() { team().decline(); }
 
 Workspace::Workspace() : memory_(nullptr), size_(0) {
   std::lock_guard<std::mutex> lock(free_mutex);

@@ -1,4 +1,4 @@
-// A pool of worker threads that sleeps between calls, and the memory that calls reuse.
+// The threads of a call, torch's own where they can be had, and the memory that calls reuse.
 #pragma once
 
 #include <cstddef>
@@ -6,9 +6,13 @@
 
 namespace fastsnf {
 
-// Runs task(context, t) for t in [0, threads), t = 0 on the calling thread, and returns when all are done.
-// Calls from several threads take turns. Safe after fork: a child starts a pool of its own.
+// Runs task(context, t) for t in [0, threads), t = 0 on the calling thread, and returns when all are done: on the
+// OpenMP threads of this process, which torch brings, or else on a pool that sleeps between calls, whose callers take
+// turns. Safe after fork: a child starts a pool of its own.
 void parallel(int threads, void (*task)(void* context, int thread), void* context);
+
+// From now on takes no OpenMP threads: for a forked child whose parent may have started them before this library.
+void own_threads();
 
 // Memory for one call, kept for the next: taken from a free list, so concurrent calls have one each.
 class Workspace {

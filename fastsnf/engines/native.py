@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import functools
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -42,6 +43,9 @@ NOT_BUILT = Path(__file__).parent.parent / "_native_not_built.txt"
 
 _variant: contextvars.ContextVar[str] = contextvars.ContextVar("fastsnf_cpu_variant", default="")
 
+_PROCESS = os.getpid()
+"""The process that imported this module, perhaps the parent of the one that loads the extension."""
+
 
 @functools.cache
 def _load() -> tuple[ModuleType | None, str]:
@@ -58,6 +62,8 @@ def _load() -> tuple[ModuleType | None, str]:
         _native.variant("")
     except ValueError as error:
         return None, str(error)
+    if os.getpid() != _PROCESS:
+        _native.own_threads()  # OpenMP's may have been torch's, in the parent
     return _native, ""
 
 

@@ -142,6 +142,46 @@ def test_variants_from_several_python_threads() -> None:
         assert list(pool.map(run, VARIANTS)) == [None] * len(VARIANTS)
 
 
+def test_torch_may_run_a_parallel_region_before_and_after() -> None:
+    """The engine takes torch's threads: neither leaves anything behind for the other."""
+    torch.set_num_threads(3)
+    case, numbers = some_problem(), torch.rand(1 << 18, generator=cases.generator(0))
+    expected, total = everything(case), numbers.mul(3.0)
+    for _ in range(cases.count(100)):
+        assert torch.equal(numbers.mul(3.0), total)
+        assert_same_bits(everything(case), expected)
+
+
+def _load_and_send(end: Connection) -> None:
+    native._load.cache_clear()  # as if the child were the first to need the extension
+    _send_sum(end, some_problem(points=700))
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+def test_a_child_that_loads_the_extension_itself_takes_threads_of_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    torch.set_num_threads(3)
+    calls = []
+    module = native.module()
+    monkeypatch.setattr(native, "_PROCESS", -1)
+    native._load.cache_clear()
+    monkeypatch.setattr(module, "own_threads", lambda: calls.append("own"))
+    assert native.module() is module
+    assert calls == ["own"]
+    monkeypatch.undo()
+    native._load.cache_clear()
+    context = multiprocessing.get_context("fork")
+    ours, theirs = context.Pipe(duplex=False)
+    child = context.Process(target=_load_and_send, args=(theirs,))
+    child.start()
+    assert ours.poll(timeout=60)
+    case = some_problem(points=700)
+    assert ours.recv() == native.forward(case.x, case.weights, case.biases, case.spec).tolist()
+    child.join(timeout=60)
+    assert child.exitcode == 0
+
+
 def _send_sum(end: Connection, case: Problem) -> None:
     end.send(native.forward(case.x, case.weights, case.biases, case.spec).tolist())
 
