@@ -58,7 +58,10 @@ class ScalingSettings(Settings):
     curve_psnr: float = setting(35.0, "PSNR to reach on the curve.", "DB")
     pixel_psnr: float = setting(25.0, "PSNR to reach on the picture.", "DB")
     size: str = setting("512x512", "Crop and resize the picture, as in the paper.", "WxH")
-    omega: float = setting(30.0, "Frequency of sin(omega x)/x; the paper's is not public.", "W", above=0.0)
+    omega: float = setting(
+        30.0, "Frequency of sin(omega x)/x on the curve; the paper's is not public.", "W", above=0.0
+    )
+    pixel_omega: float = setting(3.0, "The same on the picture, through four layers.", "W", above=0.0)
     sigma: float = setting(5.0, "Deviation of the random features, cycles per unit.", "S", above=0.0)
     width: int = setting(64, "Width of the first three layers of the deep networks.", "F", least=1)
     most_width: int = setting(1024, "Widest varied layer that is tried.", "F", least=2)

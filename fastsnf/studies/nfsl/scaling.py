@@ -89,7 +89,7 @@ class Scaling(Study[ScalingSettings]):
                             "deep": part.deep,
                             "samples": samples,
                             "seed": seed,
-                            "omega": s.omega if activation == "sinc" else None,
+                            "omega": self._omega(activation, deep=part.deep),
                             "sigma": None if activation == "sinc" else s.sigma,
                             "width": s.width if part.deep else None,
                             "psnr": s.pixel_psnr if part.deep else s.curve_psnr,
@@ -102,6 +102,11 @@ class Scaling(Study[ScalingSettings]):
                         label = f"{activation} {init}, {samples:,} {what}, seed {seed}"
                         rows.setdefault(key, Row(facts, label, missing))
         return list(rows.values())
+
+    def _omega(self, activation: str, *, deep: bool) -> float | None:
+        if activation != "sinc":
+            return None
+        return self.settings.pixel_omega if deep else self.settings.omega
 
     def train(self, row: Row) -> dict[str, Any]:
         """Find the narrowest network of a row that reaches the PSNR within the steps."""
