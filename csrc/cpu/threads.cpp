@@ -101,7 +101,7 @@ const pid_t loaded_by = getpid();
 
 // torch's own OpenMP threads, where its library is GNU's or speaks its interface. After torch's part of a step (the
 // gather of a batch, the optimizer) they spin for milliseconds, waiting for more: threads of our own would have to
-// share the cores with them, which made a step of 1,024 points at width 64 take 1.7 ms in place of 0.8.
+// share the cores with them, which made a step of 1,024 points at width 64 take 1.7 ms in place of 0.9.
 class Team {
  public:
   Team() {

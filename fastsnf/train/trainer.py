@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 
-from fastsnf import ops
 from fastsnf.errors import InputError, RunError
 from fastsnf.nn import Field
 from fastsnf.signals.signal import Signal
@@ -18,7 +17,7 @@ from fastsnf.train.callbacks import Callback
 from fastsnf.train.config import FitConfig, make_config
 from fastsnf.train.identity import check_same
 from fastsnf.train.loop import Loop
-from fastsnf.train.memory import gpu_memory
+from fastsnf.train.placement import as_configured, as_placed
 from fastsnf.train.plan import Plan, make_plan
 from fastsnf.train.recorder import Recorder
 from fastsnf.train.result import FitResult
@@ -82,15 +81,9 @@ def fit(
     if resume and run is None:
         raise InputError("expected the run folder to resume; got resume=True without run")
     with contextlib.ExitStack() as stack:
-        stack.enter_context(gpu_memory())
-        if settings.engine != "auto":
-            stack.enter_context(ops.use_engine(settings.engine))
-        if settings.precision != "auto":
-            stack.enter_context(ops.use_precision(settings.precision))
+        stack.enter_context(as_configured(settings))
         plan = make_plan(field, signal, settings)
-        if settings.precision == "auto" and plan.place["engine"] != "reference":
-            # What torch's setting means now holds to the end: a graph that was recorded keeps it anyway.
-            stack.enter_context(ops.use_precision(plan.place["precision"]))
+        stack.enter_context(as_placed(settings, plan.place))
         state, recorder = plan.start(), None
         if run is not None:
             description = plan.describe()

@@ -13,18 +13,14 @@ known when the reference has ended.
 
 from __future__ import annotations
 
-import contextlib
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from fastsnf import ops
 from fastsnf.errors import RunError
 from fastsnf.nn import Field
 from fastsnf.studies.tune.result import BUDGET, DIVERGED, SLOWER, TARGET, Run, Trial
-from fastsnf.train.config import FitConfig
 from fastsnf.train.loop import Loop
-from fastsnf.train.memory import gpu_memory
 from fastsnf.train.plan import Plan
 
 MakeField = Callable[[Mapping[str, Any], int], Field]
@@ -182,7 +178,10 @@ class Race:
             RunError: when the reference diverges: there is then nothing to compare with.
         """
         while True:
-            running = [c for c in self.candidates if not c.ended and not self._behind(c)]
+            fastest = self._fastest()
+            running = [
+                c for c in self.candidates if not c.ended and (c is self._reference or c.least <= fastest)
+            ]
             steps = [runner.step for c in running for runner in c.runners if runner.run is None]
             if not steps:
                 return
@@ -212,17 +211,15 @@ class Race:
     def _reference(self) -> Candidate:
         return next(c for c in self.candidates if c.value == self._reference_value)
 
-    def _behind(self, candidate: Candidate) -> bool:
-        """Return whether a candidate cannot win any more, as far as is known."""
-        if not self._prune or candidate is self._reference:
-            return False
+    def _fastest(self) -> float:
+        """Return the steps of the one to beat, as far as is known: who needs more stands still."""
+        if not self._prune:
+            return math.inf
         threshold = self.threshold
-        ahead = [
-            c.steps
-            for c in self.candidates
-            if c.steps < math.inf and (threshold is None or c.trial(threshold).admissible)
-        ]
-        return bool(ahead) and candidate.least > min(ahead)
+        there = [c for c in self.candidates if c.steps < math.inf]
+        if threshold is not None:
+            there = [c for c in there if c.trial(threshold).admissible]
+        return min((c.steps for c in there), default=math.inf)
 
     def _round(self, running: Sequence[Candidate], step: int) -> None:
         """Let every fit that has made `step` steps make one more, those of one seed after another."""
@@ -248,25 +245,6 @@ class Race:
             self._progress(step + 1, budget, min(losses))
 
 
-@contextlib.contextmanager
-def arithmetic(config: FitConfig, place: Mapping[str, str] | None = None) -> Iterator[None]:
-    """Compute as a fit of `config` does: with its engine and its precision.
-
-    Args:
-        config: the fit.
-        place: of its plan, once there is one: what ``auto`` stands for then holds to the end.
-    """
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(gpu_memory())
-        if config.engine != "auto":
-            stack.enter_context(ops.use_engine(config.engine))
-        if config.precision != "auto":
-            stack.enter_context(ops.use_precision(config.precision))
-        elif place is not None and place["engine"] != "reference":
-            stack.enter_context(ops.use_precision(place["precision"]))
-        yield
-
-
 __all__ = [
     "BUDGET",
     "DIVERGED",
@@ -278,5 +256,4 @@ __all__ = [
     "Runner",
     "Steps",
     "Watch",
-    "arithmetic",
 ]

@@ -13,10 +13,11 @@ from fastsnf.nn import Field
 from fastsnf.signals import Signal
 from fastsnf.studies.records import Records
 from fastsnf.studies.tune.knobs import OVER, Knob
-from fastsnf.studies.tune.race import Candidate, MakeField, Race, Runner, Steps, Watch, arithmetic
+from fastsnf.studies.tune.race import Candidate, MakeField, Race, Runner, Steps, Watch
 from fastsnf.studies.tune.result import Run, TuneResult, best_of, ranking_of
 from fastsnf.studies.tune.rule import rule_for, training_grid
 from fastsnf.train.config import FitConfig, make_config
+from fastsnf.train.placement import as_configured, as_placed
 from fastsnf.train.plan import Plan, make_plan
 from fastsnf.train.points import split
 
@@ -112,10 +113,10 @@ def tune(
     )
     free = (values is None and low is None, values is None and high is None)
     first = _first(knob, base, values, (low, high), candidates, rule if start is None else start)
-    with arithmetic(settings):
+    with as_configured(settings):
         fits = _Fits(signal, make_field, settings, knob, seeds, records)
         runner = fits.runner(base, seeds[0])
-        with arithmetic(settings, runner.plan.place):
+        with as_placed(settings, runner.plan.place):
             contest = Race(base, share, prune=race, ended=fits.ended, watch=watch, progress=progress)
             contest.add(fits.candidate(base, runner))
             _enter(contest, fits, first)
