@@ -26,6 +26,7 @@ from fastsnf.cli.options import (
 from fastsnf.encodings import ENCODINGS
 from fastsnf.ntk.config import FORMS, SAMPLES
 from fastsnf.presets import NONE, PRESETS
+from fastsnf.signals.kinds import FROM_FILES
 from fastsnf.spec import ACTIVATIONS, Identity
 from fastsnf.train.config import LOSSES, OPTIMIZERS, PRECISIONS, PSNRS
 
@@ -33,7 +34,6 @@ ACTIVATION_NAMES = tuple(name for name in ACTIVATIONS if name != Identity.name)
 ENCODING_NAMES = (NONE, *ENCODINGS)
 NORMS = ("batch", "cross")
 AUTO = "auto"
-KINDS = ("image",)
 INITS = (
     *("weight-scaling", "siren", "frequency-tuning", "nfsl-normal", "nfsl-uniform", "nfsl-sine", "vi3nr"),
     *(
@@ -79,7 +79,7 @@ class FitOptions:
     time_limit: Annotated[float | None, number("S", above=0), default("")] = None
     """Stop after S seconds."""
 
-    kind: Annotated[str | None, choice(KINDS), default("from the file")] = None
+    kind: Annotated[str | None, choice(FROM_FILES), default("from the file")] = None
     """What the input is."""
     size: Annotated[tuple[int, int] | None, picture_size(), default("as it is")] = None
     """Crop the picture at its centre to this aspect ratio, then resize it."""

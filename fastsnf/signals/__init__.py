@@ -9,10 +9,18 @@ from __future__ import annotations
 from fastsnf.lazy import on_first_use
 
 _HOMES: dict[str, str] = {
+    "Audio": "audio",
     "Grid": "grid",
     "Image": "image",
+    "Occupancy": "occupancy",
+    "PointCloud": "point_cloud",
     "Samples": "samples",
     "Signal": "signal",
+    "SignedDistance": "sdf",
+    "Sphere": "sphere",
+    "SuperResolution": "super_resolution",
+    "Video": "video",
+    "Volume": "volume",
     "from_metadata": "registry",
     "holdout_split": "grid",
     "open": "registry",
@@ -20,6 +28,9 @@ _HOMES: dict[str, str] = {
 }
 """Every public name and the module that holds it; a module's own name stands for the module."""
 
-__all__ = ["Grid", "Image", "Samples", "Signal", "from_metadata", "holdout_split", "open", "synthetic"]
+__all__ = [
+    *("Audio", "Grid", "Image", "Occupancy", "PointCloud", "Samples", "Signal", "SignedDistance", "Sphere"),
+    *("SuperResolution", "Video", "Volume", "from_metadata", "holdout_split", "open", "synthetic"),
+]
 
 __getattr__, __dir__ = on_first_use(__name__, _HOMES)

@@ -1,4 +1,4 @@
-"""Regular grids over [-1, 1]^D: the coordinates of every signal that is sampled on one."""
+"""Regular grids over [-1, 1]^D or other boxes: the coordinates of every signal that is sampled on one."""
 
 from __future__ import annotations
 
@@ -11,30 +11,51 @@ from torch import Tensor
 
 from fastsnf.errors import InputError
 
+UNIT = (-1.0, 1.0)
+"""The bounds of an axis unless a grid says otherwise."""
 
-def axis_coordinates(size: int) -> Tensor:
-    """Return ``linspace(-1, 1, size)`` with both ends, float32 `[size]`; 0 for an axis of one point.
+
+def axis_coordinates(size: int, low: float = -1.0, high: float = 1.0) -> Tensor:
+    """Return ``linspace(low, high, size)`` with both ends, float32 `[size]`; the middle for one point.
 
     Computed in float64 and rounded once, so that the entry i is the same whichever way it is asked for.
     """
     if size == 1:
-        return torch.zeros(1)
+        return torch.full((1,), (low + high) / 2)
     steps = torch.arange(size, dtype=torch.float64)
-    return ((2.0 * steps - (size - 1)) / (size - 1)).float()
+    centred = (2.0 * steps - (size - 1)) / (size - 1)
+    return (centred if (low, high) == UNIT else (low + high) / 2 + (high - low) / 2 * centred).float()
 
 
 @dataclass(frozen=True)
 class Grid:
-    """A grid of ``prod(shape)`` points, the last axis fastest, described by its shape alone.
+    """A grid of ``prod(shape)`` points, the last axis fastest, described by its shape and bounds alone.
 
-    Point ``n`` has the coordinates ``(axis_coordinates(shape[d])[i_d])_d`` where ``(i_d)`` unravels ``n``.
-    Nothing of the size of the grid is held: `points` makes all the coordinates, `at` those of some points.
+    Point n has the coordinate ``axes()[a][i_a]`` along each axis a, where ``(i_a)`` unravels n; column
+    c of its coordinates is that along axis ``columns[c]``. Nothing of the size of the grid is held: `points`
+    makes all the coordinates, `at` those of some points.
+
+    Args:
+        shape: points along each of the D axes.
+        bounds: (low, high) of each axis; by default [-1, 1] for all.
+        columns: the axis of each coordinate; by default in order.
     """
 
     shape: tuple[int, ...]
+    bounds: tuple[tuple[float, float], ...] = ()
+    columns: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "shape", checked_shape(self.shape))
+        shape = checked_shape(self.shape)
+        bounds = tuple((float(low), float(high)) for low, high in self.bounds) or (UNIT,) * len(shape)
+        columns = tuple(self.columns) or tuple(range(len(shape)))
+        if len(bounds) != len(shape) or not all(math.isfinite(end) for pair in bounds for end in pair):
+            raise InputError(f"expected finite bounds (low, high) of {len(shape)} axes; got {self.bounds!r}")
+        if sorted(columns) != list(range(len(shape))):
+            raise InputError(f"expected each of {len(shape)} axes once as a column; got {self.columns!r}")
+        object.__setattr__(self, "shape", shape)
+        object.__setattr__(self, "bounds", bounds)
+        object.__setattr__(self, "columns", columns)
 
     @property
     def ndim(self) -> int:
@@ -46,20 +67,30 @@ class Grid:
         """The number of points, N."""
         return math.prod(self.shape)
 
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """How far apart the numbers of neighbours along each axis are."""
+        return tuple(math.prod(self.shape[axis + 1 :]) for axis in range(self.ndim))
+
+    def resampled(self, shape: Sequence[int]) -> Grid:
+        """Return the grid of `shape` points within the same bounds, its columns in the same order."""
+        return Grid(tuple(shape), self.bounds, self.columns)
+
     def axes(self) -> list[Tensor]:
         """Return the coordinates along each axis, float32 `[shape[d]]`."""
-        return [axis_coordinates(size) for size in self.shape]
+        return [axis_coordinates(size, *ends) for size, ends in zip(self.shape, self.bounds, strict=True)]
 
     def points(self) -> Tensor:
         """Return the coordinates of all points, float32 `[N, D]`."""
-        return torch.stack(torch.meshgrid(*self.axes(), indexing="ij"), dim=-1).reshape(-1, self.ndim)
+        mesh = torch.meshgrid(*self.axes(), indexing="ij")
+        return torch.stack([mesh[axis] for axis in self.columns], dim=-1).reshape(-1, self.ndim)
 
     def at(self, index: Tensor | slice) -> Tensor:
         """Return the coordinates of the points `index` (integers `[B]` or a slice), float32 `[B, D]`."""
         if isinstance(index, slice):
             index = torch.arange(*index.indices(self.size))
-        places = torch.unravel_index(index, self.shape)
-        return torch.stack([axis[i] for axis, i in zip(self.axes(), places, strict=True)], dim=-1)
+        places, axes = torch.unravel_index(index, self.shape), self.axes()
+        return torch.stack([axes[axis][places[axis]] for axis in self.columns], dim=-1)
 
 
 def checked_shape(shape: Sequence[int]) -> tuple[int, ...]:

@@ -29,43 +29,63 @@ class FieldDefaults:
         return cls(**{name: values[name] for name in ("alpha", "first_omega", "hidden_omega")})
 
 
-DEFAULTS: dict[str, FieldDefaults] = {kind: FieldDefaults.of(kind) for kind in ("image", "samples")}
-"""Field defaults of the kinds that this version fits."""
+KINDS: dict[str, str] = {
+    "image": "image:Image",
+    "audio": "audio:Audio",
+    "occupancy": "occupancy:Occupancy",
+    "volume": "volume:Volume",
+    "sphere": "sphere:Sphere",
+    "video": "video:Video",
+    "points": "point_cloud:PointCloud",
+    "sdf": "sdf:SignedDistance",
+    "super-resolution": "super_resolution:SuperResolution",
+    "samples": "samples:Samples",
+}
+"""Every kind of signal and its class, as ``module:name`` within `fastsnf.signals`."""
+
+DEFAULTS: dict[str, FieldDefaults] = {kind: FieldDefaults.of(kind) for kind in KINDS}
+"""Field defaults of every kind."""
+
+ARRAYS = (".npy", ".npz", ".mat", ".zarr", ".h5", ".hdf5", ".nrrd")
+"""Suffixes of arrays, which hold an occupancy grid or a volume: their content decides."""
 
 FILE_KINDS: dict[str, tuple[str, ...]] = {
     "image": (".png", ".jpg", ".jpeg", ".tif", ".tiff"),
     "audio": (".wav", ".flac"),
-    "occupancy": (".obj", ".ply", ".stl", ".off", ".glb"),
-    "volume": (".npy", ".npz", ".mat", ".zarr", ".h5", ".nrrd"),
-    "sphere": (".nc", ".grib"),
+    "occupancy": (".obj", ".ply", ".stl", ".off", ".glb", *ARRAYS),
+    "volume": ARRAYS,
+    "sphere": (".nc", ".grib", ".grib2", ".grb"),
+    "video": (".mp4", ".mkv", ".mov", ".webm", ".avi"),
 }
-"""Every suffix with a meaning, by the kind of signal it holds."""
-
-READABLE: tuple[str, ...] = ("image",)
-"""The kinds of `FILE_KINDS` that this version reads."""
+"""The suffixes that say a kind of signal; the other kinds have to be asked for by name."""
 
 
 def kind_of(path: PurePath | str, kind: str | None = None) -> str:
     """Return the kind of signal in the file `path`: `kind` itself, or else by the suffix.
 
-    Raises `InputError` for a kind or a suffix that this version does not read, listing those it does.
+    For a file of an array (`ARRAYS`) it is ``volume``, whose reader sees whether it is an occupancy grid.
+
+    Raises `InputError` for a kind or a suffix that is not known, listing those that are.
     """
     if kind is not None:
-        if kind not in FILE_KINDS:
-            raise unknown("the signal kind", kind, READABLE)
-        if kind not in READABLE:
-            raise InputError(f"expected a signal that this version reads: {_readable()}; got kind {kind!r}")
+        if kind not in FROM_FILES:
+            raise unknown("the signal kind", kind, FROM_FILES)
         return kind
     suffix = PurePath(path).suffix.lower()
+    if suffix in ARRAYS:
+        return "volume"
     found = next((name for name, suffixes in FILE_KINDS.items() if suffix in suffixes), None)
-    if found in READABLE:
-        return found
-    meaning = f" ({found})" if found else ""
-    advice = "convert it" if found else f"convert it, or say what it holds with kind={READABLE[0]!r}"
-    raise InputError(
-        f"expected a file that this version reads: {_readable()}; got {str(path)!r}{meaning}; {advice}"
-    )
+    if found is None:
+        raise InputError(
+            f"expected a file whose suffix says what it holds: {_readable()}; got {str(path)!r}; "
+            "convert it, or say what it holds with kind='image' and the like"
+        )
+    return found
+
+
+FROM_FILES: tuple[str, ...] = tuple(kind for kind in KINDS if kind != "samples")
+"""The kinds that a file can be opened as."""
 
 
 def _readable() -> str:
-    return ", ".join(f"{kind} ({' '.join(FILE_KINDS[kind])})" for kind in READABLE)
+    return ", ".join(f"{kind} ({' '.join(suffixes)})" for kind, suffixes in FILE_KINDS.items())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -14,27 +16,37 @@ from torch import Tensor
 from fastsnf.errors import InputError
 from fastsnf.signals.grid import Grid, checked_shape
 from fastsnf.signals.kinds import DEFAULTS, FieldDefaults
+from fastsnf.signals.rendering import Rendering
 
 CACHED_POINTS = 1 << 24
 """Signals of up to this many points keep their coordinates in memory (128 MiB for two axes)."""
 
+DIGEST_POINTS = 1 << 20
+"""Points of a signal that its digest reads at most, evenly spread."""
+
 
 class Signal(ABC):
-    """Values `[N, C]` on a grid of N points in [-1, 1]^D, perhaps with a weight for each point.
+    """Values `[N, C]` at N points, on a grid in [-1, 1]^D as a rule, perhaps with a weight for each point.
+
+    A signal too large for memory holds no values: it overrides `targets`, `check`, `digest` and `rendering`,
+    and the trainer reads it batch by batch.
 
     Args:
         shape: the grid, last axis fastest; ``N = prod(shape)`` and ``D = len(shape)``.
         out_features: C.
         values: float32 `[N, C]`, or None for a signal that is only described (`from_metadata`).
         weights: float32 `[N]`, 0 or more, 0 where nothing is known; None when every point counts alike.
+        grid: the grid of `shape` where its bounds or columns are not the usual ones.
 
     Attributes:
         kind: the word for this kind of signal in files and on the command line.
         default_name: the file name of its reconstruction in a run folder.
+        metrics: what a fit reports of it beside ``psnr``: names of `fastsnf.train.metrics.METRICS`.
     """
 
     kind: ClassVar[str]
     default_name: ClassVar[str]
+    metrics: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
         self,
@@ -42,11 +54,13 @@ class Signal(ABC):
         out_features: int,
         values: Tensor | None = None,
         weights: Tensor | None = None,
+        *,
+        grid: Grid | None = None,
     ) -> None:
         self.shape = checked_shape(shape)
         self.out_features = checked_shape([out_features])[0]
         self.weights = weights
-        self._grid = Grid(self.shape)
+        self._grid = Grid(self.shape) if grid is None else grid
         self._values = values
         if values is not None and values.shape != (self.size, self.out_features):
             expected = [self.size, self.out_features]
@@ -93,6 +107,15 @@ class Signal(ABC):
         """The coordinates of all points, float32 `[N, D]`, made on first use."""
         return self._grid.points()
 
+    @property
+    def held(self) -> bool:
+        """Whether the values lie in memory as `values`."""
+        return self._values is not None
+
+    def targets(self, index: Tensor | slice) -> Tensor:
+        """Return the values, float32 `[B, C]`, of the points `index` (integers `[B]` or a slice)."""
+        return self.values[index] if isinstance(index, slice) else torch.index_select(self.values, 0, index)
+
     def batch(self, index: Tensor | slice) -> tuple[Tensor, Tensor, Tensor | None]:
         """Return (x `[B, D]`, y `[B, C]`, w `[B]` or None) of the points `index` (integers `[B]` or a slice).
 
@@ -101,10 +124,33 @@ class Signal(ABC):
         cached = self.size <= CACHED_POINTS
         if isinstance(index, slice):
             x = self.coords[index] if cached else self._grid.at(index)
-            return x, self.values[index], None if self.weights is None else self.weights[index]
+            return x, self.targets(index), None if self.weights is None else self.weights[index]
         x = torch.index_select(self.coords, 0, index) if cached else self._grid.at(index)
         w = None if self.weights is None else torch.index_select(self.weights, 0, index)
-        return x, torch.index_select(self.values, 0, index), w
+        return x, self.targets(index), w
+
+    def check(self, mask: Tensor | None = None) -> None:
+        """Raise `InputError` unless every value of the points of `mask` `[N]`, None for all, is finite."""
+        finite = self.values.isfinite().all(dim=1)
+        bad = ~finite if mask is None else ~finite & mask
+        count = int(bad.sum())
+        if count:
+            first = [int(i) for i in torch.unravel_index(bad.nonzero()[0, 0], self.shape)]
+            raise InputError(
+                f"expected finite values; got NaN or infinity at {count} of {self.size} points, the first at "
+                f"{first}: give those points weight 0"
+            )
+
+    def digest(self) -> str:
+        """Return a SHA-256 of shape, values and weights, of at most `DIGEST_POINTS` points."""
+        stride = -(-self.size // DIGEST_POINTS)
+        parts: list[Tensor] = [self.values[::stride]]
+        if self.weights is not None:
+            parts.append(self.weights[::stride])
+        hasher = hashlib.sha256(json.dumps([list(self.shape), self.kind, len(parts)]).encode())
+        for part in parts:
+            hasher.update(part.detach().cpu().contiguous().numpy().tobytes())
+        return hasher.hexdigest()
 
     def grid(self, shape: Sequence[int]) -> Tensor:
         """Return the coordinates of a rendering with `shape` points, float32 `[prod(shape), D]`."""
@@ -116,7 +162,11 @@ class Signal(ABC):
             raise InputError(
                 f"expected a shape of {self.in_features} axes for a {self.kind}; got {tuple(shape)}"
             )
-        return Grid(tuple(shape))
+        return self._grid.resampled(shape)
+
+    def rendering(self, shape: Sequence[int]) -> Rendering:
+        """Return what gathers a rendering with `shape` points chunk by chunk and writes it."""
+        return Rendering(self, self.grid_of(shape).shape)
 
     def metadata(self) -> dict[str, Any]:
         """Return what `from_metadata` needs to render without the data: JSON-able, no paths, no values."""

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from typing import Any
-
-from torch import Tensor
 
 from fastsnf.errors import InputError
 from fastsnf.signals.signal import Signal
 from fastsnf.train.config import FitConfig, describe
 from fastsnf.train.schedule import parse_schedule
 from fastsnf.train.stopping import StopRule
-
-DIGEST_POINTS = 1 << 20
-"""Points of a signal that its digest reads at most, evenly spread."""
 
 
 def identity_of(
@@ -50,7 +44,7 @@ def identity_of(
         "holdout": config.holdout,
         **place,
         "field": field,
-        "signal": digest(signal),
+        "signal": signal.digest(),
     }
     if adjustment is not None:
         identity["iga"] = adjustment
@@ -70,18 +64,6 @@ def check_same(given: dict[str, Any], stored: dict[str, Any], run: str) -> None:
         raise InputError(
             f"expected the settings of the run in {run}; {rows}: resume with those, or choose another folder"
         )
-
-
-def digest(signal: Signal) -> str:
-    """Return a SHA-256 of a signal's shape, values and weights, of at most `DIGEST_POINTS` of its points."""
-    stride = -(-signal.size // DIGEST_POINTS)
-    parts: list[Tensor] = [signal.values[::stride]]
-    if signal.weights is not None:
-        parts.append(signal.weights[::stride])
-    hasher = hashlib.sha256(json.dumps([list(signal.shape), signal.kind, len(parts)]).encode())
-    for part in parts:
-        hasher.update(part.detach().cpu().contiguous().numpy().tobytes())
-    return hasher.hexdigest()
 
 
 def _short(value: Any) -> str:

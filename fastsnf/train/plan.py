@@ -24,7 +24,7 @@ from fastsnf.train.identity import identity_of
 from fastsnf.train.losses import outputs_of
 from fastsnf.train.optimizers import base_rates, make_optimizer
 from fastsnf.train.placement import resolve_device, resolve_engine
-from fastsnf.train.points import Points, check_values, split
+from fastsnf.train.points import Points, split
 from fastsnf.train.rebuild import describe_field
 from fastsnf.train.sampler import Sampler
 from fastsnf.train.schedule import Schedule, parse_schedule
@@ -141,7 +141,7 @@ def make_plan(field: Field, signal: Signal, config: FitConfig, *, beside: Plan |
     dtype = parameters[0].dtype.to_real()
     if beside is None:
         train, held = split(signal, config.holdout)
-        check_values(signal, train)
+        signal.check(train)
         points = Points(signal, train, device, dtype)
     else:
         train, held, points = beside.train, beside.held, beside.points

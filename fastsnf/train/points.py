@@ -147,16 +147,3 @@ def split(signal: Signal, holdout: int | None) -> tuple[Tensor | None, Tensor | 
             f"{list(signal.shape)} points, which leaves {int(train.sum())} and {int(held.sum())}"
         )
     return train, held
-
-
-def check_values(signal: Signal, mask: Tensor | None) -> None:
-    """Raise `InputError` unless every value that is trained on is finite."""
-    finite = signal.values.isfinite().all(dim=1)
-    bad = ~finite if mask is None else ~finite & mask
-    count = int(bad.sum())
-    if count:
-        first = [int(i) for i in torch.unravel_index(bad.nonzero()[0, 0], signal.shape)]
-        raise InputError(
-            f"expected finite values; got NaN or infinity at {count} of {signal.size} points, the first at "
-            f"{first}: give those points weight 0"
-        )

@@ -88,7 +88,7 @@ class GridCoordinates:
     """
 
     def __init__(self, grid: Grid, subset: Tensor | None, device: torch.device, dtype: torch.dtype) -> None:
-        self._shape = grid.shape
+        self._shape, self._columns = grid.shape, grid.columns
         self._axes = [axis.to(device, dtype) for axis in grid.axes()]
         self._subset = None if subset is None else subset.to(device)
         self._device = device
@@ -103,15 +103,15 @@ class GridCoordinates:
         for size, axis in zip(reversed(self._shape), reversed(self._axes), strict=True):
             columns.append(torch.index_select(axis, 0, place % size))
             place = torch.div(place, size, rounding_mode="floor")
-        return torch.stack(columns[::-1], dim=-1)
+        columns.reverse()
+        return torch.stack([columns[axis] for axis in self._columns], dim=-1)
 
 
 def on_grid(signal: Signal) -> Grid | None:
     """Return the grid on which the points of a signal lie, None for a signal with coordinates of its own."""
     kind = type(signal)
-    return (
-        signal.grid_of(signal.shape) if kind.batch is Signal.batch and kind.coords is Signal.coords else None
-    )
+    regular = kind.batch is Signal.batch and kind.coords is Signal.coords
+    return signal.grid_of(signal.shape) if regular else None
 
 
 def numbers(index: Tensor | slice, device: torch.device) -> Tensor:

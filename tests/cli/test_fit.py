@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from fastsnf.cli.fit_options import BIAS_INITS, INITS, KINDS, FitOptions
+from fastsnf.cli.fit_options import BIAS_INITS, INITS, FitOptions
 from fastsnf.cli.run_folder import arguments
 from tests.cli.conftest import finish, picture, spawn
 
@@ -327,11 +327,9 @@ def test_no_progress_prints_none(command, photo):
 
 def test_names_offered_are_those_of_the_layers_below():
     from fastsnf.nn import init
-    from fastsnf.signals.kinds import READABLE
 
     assert set(INITS) == set(init.INITIALIZERS)
     assert set(BIAS_INITS) == set(init.BIAS_SCHEMES)
-    assert set(KINDS) == set(READABLE)
 
 
 def test_the_help_states_the_defaults_of_the_layers_below(command):

@@ -5,7 +5,7 @@ import torch
 
 from fastsnf.errors import InputError
 from fastsnf.signals.samples import Samples
-from fastsnf.train.points import Points, check_values, split
+from fastsnf.train.points import Points, split
 from tests.train.samples import holey_samples, small_image
 
 CPU = torch.device("cpu")
@@ -62,6 +62,6 @@ def test_weights_of_one_are_dropped():
 
 def test_values_that_are_trained_on_must_be_finite():
     samples = holey_samples()
-    check_values(samples, split(samples, None)[0])
+    samples.check(split(samples, None)[0])
     with pytest.raises(InputError, match=r"60 of 360 points, the first at \[\d+, \d+\]: give those"):
-        check_values(samples, None)
+        samples.check()
