@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Protocol, Self
 
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from fastsnf import ops
@@ -16,6 +17,18 @@ from fastsnf.spec import activation_from_dict
 
 FIELDS: dict[str, type[Field]] = {}
 """Every field class by the name that files use; a subclass of `Field` with a `name` enters itself."""
+
+
+class Units(Protocol):
+    """What a field asks of the signal that it was fitted to, so that it answers in the user's units."""
+
+    def to_coordinates(self, points: ArrayLike | Tensor) -> Tensor:
+        """Return the coordinates [..., D] of points [..., U] in the user's units."""
+        ...
+
+    def to_units(self, values: Tensor) -> Tensor:
+        """Return values [..., C] of the signal in the user's units."""
+        ...
 
 
 class Field(nn.Module):
@@ -30,6 +43,10 @@ class Field(nn.Module):
         out_features: output channels C.
         hidden_features: the width F that its summary and its options name.
 
+    Attributes:
+        signal: the signal that the field was fitted to, without its data, or None: set by `fastsnf.load`.
+        outputs: what the field returns, ``values`` of the signal, or their ``logits``.
+
     Inside ``torch.autocast`` a field computes and returns its own dtype, converting its input, since phases
     of tens of radians do not survive 8 or 11 bits.
     """
@@ -37,6 +54,9 @@ class Field(nn.Module):
     name: ClassVar[str] = ""
     least_batch: ClassVar[int] = 1
     """Points that a call in training mode takes at least."""
+    # Not parameters, and no part of a state_dict: the field knows its signal by what it does for it alone.
+    signal: Units | None = None
+    outputs: str = "values"
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -64,6 +84,35 @@ class Field(nn.Module):
             with torch.autocast(kind, enabled=False):
                 return self.evaluate(x.to(self.dtype))
         return self.evaluate(x)
+
+    def at(self, points: ArrayLike | Tensor) -> Tensor:
+        """Return the values [..., C] at `points` [..., U], both in the units of the user.
+
+        Those are the units of the signal that the field was fitted to: pixels (row, column) of a picture,
+        seconds of a sound, degrees (latitude, longitude) on a sphere; see the signal's ``unit``,
+        ``to_coordinates`` and ``to_units``. Of a field of logits these are the values, not the logits.
+        Derivatives are there when `points` is a tensor that requires them.
+
+        ```python
+        field = fastsnf.load("runs/photo")
+        field.at([[0, 0], [255.5, 100]])  # [2, 3]: the top left pixel, and a point between rows 255 and 256
+        ```
+
+        Raises:
+            InputError: the field did not come from a file that has its signal, or `points` are not [..., U].
+        """
+        if self.signal is None:
+            raise InputError(
+                "expected a field that was saved with its signal; got one without: call it with coordinates, "
+                "field(x), or save it with fastsnf.save(field, path, signal)"
+            )
+        parameter = next(self.parameters())
+        derivatives = isinstance(points, Tensor) and points.requires_grad and torch.is_grad_enabled()
+        with torch.set_grad_enabled(derivatives):
+            x = self.signal.to_coordinates(points).to(parameter.device, self.dtype)
+            out = self(x)
+            out = out[0] if isinstance(out, tuple) else out
+            return self.signal.to_units(torch.sigmoid(out) if self.outputs == "logits" else out)
 
     def evaluate(self, x: Tensor) -> Tensor:
         """Return the values [..., C] at `x` [..., D], which `forward` has checked."""

@@ -22,9 +22,13 @@ def axis_coordinates(size: int, low: float = -1.0, high: float = 1.0) -> Tensor:
     """
     if size == 1:
         return torch.full((1,), (low + high) / 2)
-    steps = torch.arange(size, dtype=torch.float64)
-    centred = (2.0 * steps - (size - 1)) / (size - 1)
-    return (centred if (low, high) == UNIT else (low + high) / 2 + (high - low) / 2 * centred).float()
+    return _coordinate(torch.arange(size, dtype=torch.float64), size, low, high).float()
+
+
+def _coordinate(places: Tensor, size: int, low: float, high: float) -> Tensor:
+    """Return the coordinates of float64 `places`, counted from 0, on an axis of 2 points or more."""
+    centred = (2.0 * places - (size - 1)) / (size - 1)
+    return centred if (low, high) == UNIT else (low + high) / 2 + (high - low) / 2 * centred
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,21 @@ class Grid:
             index = torch.arange(*index.indices(self.size))
         places, axes = torch.unravel_index(index, self.shape), self.axes()
         return torch.stack([axes[axis][places[axis]] for axis in self.columns], dim=-1)
+
+    def located(self, places: Tensor) -> Tensor:
+        """Return the coordinates, float32 `[..., D]`, of `places` on the grid, float64 `[..., D]`.
+
+        The place p along an axis is its point number p; fractions lie between points, and places beyond the
+        ends beyond the bounds. Whole places have the very coordinates of `points`. An axis of one point has
+        no spacing: all of it is its middle.
+        """
+        columns = []
+        for axis in self.columns:
+            size, (low, high) = self.shape[axis], self.bounds[axis]
+            place = places[..., axis]
+            middle = torch.full_like(place, (low + high) / 2)
+            columns.append(middle if size == 1 else _coordinate(place, size, low, high))
+        return torch.stack(columns, dim=-1).float()
 
 
 def checked_shape(shape: Sequence[int]) -> tuple[int, ...]:

@@ -38,6 +38,7 @@ class Image(Signal):
 
     kind: ClassVar[str] = "image"
     default_name: ClassVar[str] = "reconstruction.png"
+    unit: ClassVar[tuple[str, ...]] = ("row [pixel]", "column [pixel]")
 
     def __init__(
         self,

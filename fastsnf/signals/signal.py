@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any, ClassVar, Self
 
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from fastsnf.errors import InputError
@@ -42,11 +43,14 @@ class Signal(ABC):
         kind: the word for this kind of signal in files and on the command line.
         default_name: the file name of its reconstruction in a run folder.
         metrics: what a fit reports of it beside ``psnr``: names of `fastsnf.train.metrics.METRICS`.
+        unit: names of the user's coordinates, U of them, which `to_coordinates` takes; empty for the place
+            along each axis of the grid, counted from 0.
     """
 
     kind: ClassVar[str]
     default_name: ClassVar[str]
     metrics: ClassVar[tuple[str, ...]] = ()
+    unit: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
         self,
@@ -168,6 +172,27 @@ class Signal(ABC):
         """Return what gathers a rendering with `shape` points chunk by chunk and writes it."""
         return Rendering(self, self.grid_of(shape).shape)
 
+    def to_coordinates(self, points: ArrayLike | Tensor) -> Tensor:
+        """Return the field's coordinates, float32 `[..., D]`, of `points` `[..., U]` in the units of `unit`.
+
+        Here a point is a place on the grid, counted from 0 along each axis, fractions and places beyond the
+        ends allowed. Computed in float64 and rounded once: the points of the signal have its own coordinates.
+
+        >>> from fastsnf.signals import Image
+        >>> Image((3, 5), 1).to_coordinates([[0, 0], [1, 0.5], [2, 4]])  # row, column
+        tensor([[-1.0000, -1.0000],
+                [ 0.0000, -0.7500],
+                [ 1.0000,  1.0000]])
+
+        Raises:
+            InputError: anything but numbers `[..., U]`.
+        """
+        return self._grid.located(self._checked_points(points))
+
+    def to_units(self, values: Tensor) -> Tensor:
+        """Return `values` `[..., C]` of the field in the user's units; here they are the same."""
+        return values
+
     def metadata(self) -> dict[str, Any]:
         """Return what `from_metadata` needs to render without the data: JSON-able, no paths, no values."""
         return {
@@ -185,6 +210,24 @@ class Signal(ABC):
     @abstractmethod
     def write(self, values: Tensor, shape: Sequence[int], path: str | os.PathLike[str]) -> None:
         """Write `values` `[prod(shape), C]` of a rendering with `shape` points as a file of this kind."""
+
+    def _checked_points(self, points: ArrayLike | Tensor) -> Tensor:
+        """Return `points` `[..., U]` in float64, on their device, or raise `InputError`."""
+        expected = len(self.unit) or len(self.shape)
+        names = f" ({', '.join(self.unit)})" if self.unit else ""
+        try:
+            found = torch.as_tensor(points)
+            if found.is_complex() or found.dtype == torch.bool:
+                raise TypeError(f"{found.dtype}")
+        except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+            raise InputError(
+                f"expected points of a {self.kind} as numbers [..., {expected}]{names}; got {error}"
+            ) from error
+        if found.dim() == 0 or found.shape[-1] != expected:
+            raise InputError(
+                f"expected points of a {self.kind} of shape [..., {expected}]{names}; got {list(found.shape)}"
+            )
+        return found.to(torch.float64)
 
     def _checked_rendering(self, values: Tensor, shape: Sequence[int]) -> Tensor:
         """Return `values` as `[*shape, C]` on the CPU in float32, or raise `InputError`."""
