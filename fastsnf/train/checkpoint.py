@@ -79,7 +79,7 @@ def _described(found: Checkpoint, path: str | os.PathLike[str]) -> Signal | None
     features = (signal.in_features, signal.out_features)
     if features != (field.in_features, field.out_features):
         raise InputError(
-            f"expected a field of {features[0]} coordinates and {features[1]} channels for its {signal.kind}; "
+            f"expected a field of {features[0]} coordinates and {features[1]} channels for a {signal.kind}; "
             f"got one of {field.in_features} and {field.out_features} in {os.fspath(path)!r}: it was saved "
             "with a signal that is not its own"
         )
