@@ -45,12 +45,14 @@ class Signal(ABC):
         metrics: what a fit reports of it beside ``psnr``: names of `fastsnf.train.metrics.METRICS`.
         unit: names of the user's coordinates, U of them, which `to_coordinates` takes; empty for the place
             along each axis of the grid, counted from 0.
+        indirect: whether a value is made of several outputs of the field, by `reduce`.
     """
 
     kind: ClassVar[str]
     default_name: ClassVar[str]
     metrics: ClassVar[tuple[str, ...]] = ()
     unit: ClassVar[tuple[str, ...]] = ()
+    indirect: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -132,6 +134,18 @@ class Signal(ABC):
         x = torch.index_select(self.coords, 0, index) if cached else self._grid.at(index)
         w = None if self.weights is None else torch.index_select(self.weights, 0, index)
         return x, self.targets(index), w
+
+    @property
+    def evaluation(self) -> Signal:
+        """The signal that a fit is measured on and whose reconstruction it writes; the signal itself mostly."""
+        return self
+
+    def reduce(self, out: Tensor) -> Tensor:
+        """Return the values `[B, C]` that the field's outputs at the coordinates of `batch` stand for.
+
+        Those are the outputs themselves, but for an `indirect` signal: its coordinates are `[B, S, D]`.
+        """
+        return out
 
     def check(self, mask: Tensor | None = None) -> None:
         """Raise `InputError` unless every value of the points of `mask` `[N]`, None for all, is finite."""
