@@ -26,6 +26,18 @@ class RunError(RuntimeError):
     """The machine or the run failed (disk, memory, a loss that is NaN): exit status 1."""
 
 
+OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "ALLOC_FAILED")
+"""What torch's allocators, and CUDA's libraries, say in the plain RuntimeError that they raise."""
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Return whether `error` says that memory did not suffice, of the machine or of a GPU."""
+    if isinstance(error, MemoryError):
+        return True
+    told = isinstance(error, RunError) or not isinstance(error, RuntimeError)
+    return not told and any(text in str(error) for text in OUT_OF_MEMORY)
+
+
 def check_whole(what: str, value: object, least: int, most: int | None = None) -> None:
     """Raise `InputError` unless `value` is a whole number from `least` to `most`, both included.
 
