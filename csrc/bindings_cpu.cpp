@@ -4,6 +4,7 @@
 #include <pybind11/stl.h>
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstring>
 #include <stdexcept>
@@ -81,6 +82,78 @@ void forward(const std::string& variant, const std::vector<LayerTuple>& tuples, 
   job.out = pointer<float>(out);
   const py::gil_scoped_release release;
   v.run(job);
+}
+
+// (tables, sizes, strides, index or 0, begin)
+using GridTuple =
+    std::tuple<std::vector<uintptr_t>, std::vector<int64_t>, std::vector<int64_t>, uintptr_t, int64_t>;
+
+// Points of a grid, owning what they point at.
+struct Grid {
+  std::vector<const float*> tables;
+  std::vector<int64_t> sizes, strides;
+  GridPoints points;
+
+  explicit Grid(const GridTuple& tuple, int axes, int64_t n) {
+    const auto& [addresses, lengths, steps, index, begin] = tuple;
+    const size_t count = static_cast<size_t>(axes);
+    require(addresses.size() == count && lengths.size() == count && steps.size() == count,
+            "expected a table, a size and a stride of every coordinate");
+    int64_t most = 1;
+    for (size_t c = 0; c < count; c++) {
+      require(addresses[c] && lengths[c] > 0 && steps[c] > 0,
+              "expected tables with positive sizes and strides");
+      require(lengths[c] <= INT64_MAX / most, "expected a grid of less than 2^63 points");
+      most *= lengths[c];
+      tables.push_back(pointer<const float>(addresses[c]));
+    }
+    sizes = lengths;
+    strides = steps;
+    points = {tables.data(), sizes.data(), strides.data(), pointer<const int64_t>(index), begin};
+    require(index || (begin >= 0 && begin <= most - n), "expected a range within the grid");
+    uint64_t largest = 0;
+    for (int64_t i = 0; index && i < n; i++)
+      largest =
+          std::max(largest, static_cast<uint64_t>(points.index[i]));  // a negative number is a large one
+    require(n == 0 || !index || largest < static_cast<uint64_t>(most),
+            "expected numbers of the grid's points");
+  }
+  Grid(const Grid&) = delete;
+  Grid& operator=(const Grid&) = delete;
+};
+
+void forward_grid(const std::string& variant, const std::vector<LayerTuple>& tuples, int64_t n,
+                  const GridTuple& grid, uintptr_t out, uintptr_t bits, float threshold, int threads) {
+  const Variant& v = find_variant(variant);
+  const std::vector<Layer> layers = read_layers(tuples);
+  Job job = new_job(Pass::forward, layers, n, threads);
+  require(n == 0 || (out != 0) != (bits != 0), "expected a pointer to the outputs or to their bits");
+  require(bits == 0 || layers.back().fan_out == 1, "expected one output for bits");
+  const Grid points(grid, layers[0].fan_in, n);
+  job.grid = &points.points;
+  job.out = pointer<float>(out);
+  job.out_bits = pointer<uint8_t>(bits);
+  job.threshold = threshold;
+  const py::gil_scoped_release release;
+  v.run(job);
+}
+
+double mse_grid(const std::string& variant, const std::vector<LayerTuple>& tuples, int64_t n,
+                const GridTuple& grid, uintptr_t target, uintptr_t bits, uintptr_t sample_weight,
+                int threads) {
+  const Variant& v = find_variant(variant);
+  const std::vector<Layer> layers = read_layers(tuples);
+  Job job = new_job(Pass::mse, layers, n, threads);
+  require(n == 0 || (target != 0) != (bits != 0), "expected a pointer to the targets or to their bits");
+  require(bits == 0 || layers.back().fan_out == 1, "expected one output for bits");
+  const Grid points(grid, layers[0].fan_in, n);
+  job.grid = &points.points;
+  job.target = pointer<const float>(target);
+  job.target_bits = pointer<const uint8_t>(bits);
+  job.sample_weight = pointer<const float>(sample_weight);
+  const py::gil_scoped_release release;
+  v.run(job);
+  return job.loss;
 }
 
 void backward(const std::string& variant, const std::vector<LayerTuple>& tuples, int64_t n, uintptr_t x,
@@ -283,6 +356,10 @@ PYBIND11_MODULE(_native, m) {
         py::arg("d_out"), py::arg("d_x"), py::arg("threads"));
   m.def("mse", &mse, py::arg("variant"), py::arg("layers"), py::arg("n"), py::arg("x"), py::arg("target"),
         py::arg("sample_weight"), py::arg("threads"));
+  m.def("forward_grid", &forward_grid, py::arg("variant"), py::arg("layers"), py::arg("n"), py::arg("grid"),
+        py::arg("out"), py::arg("bits"), py::arg("threshold"), py::arg("threads"));
+  m.def("mse_grid", &mse_grid, py::arg("variant"), py::arg("layers"), py::arg("n"), py::arg("grid"),
+        py::arg("target"), py::arg("bits"), py::arg("sample_weight"), py::arg("threads"));
   m.def("adjusted_mse", &adjusted_mse, py::arg("variant"), py::arg("layers"), py::arg("n"), py::arg("x"),
         py::arg("target"), py::arg("sample_weight"), py::arg("groups"), py::arg("offsets"), py::arg("slots"),
         py::arg("k"), py::arg("vectors"), py::arg("coefficients"), py::arg("largest"), py::arg("threads"));

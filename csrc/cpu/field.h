@@ -46,6 +46,15 @@ struct Traced {
   float* cotangents;  // [N, fan_out], ds/dRe u - i ds/dIm u
 };
 
+// Points of a grid by number: coordinate c of point number i is tables[c][i / strides[c] % sizes[c]].
+struct GridPoints {
+  const float* const* tables;  // [D], of sizes[c] entries each
+  const int64_t* sizes;        // [D]
+  const int64_t* strides;      // [D]
+  const int64_t* index;        // [N] numbers of the points; null where they are begin, begin + 1, ...
+  int64_t begin;
+};
+
 // One call of the engine on N points of D coordinates and C outputs.
 struct Job {
   Pass pass;
@@ -53,11 +62,15 @@ struct Job {
   int layer_count;
   int64_t n;
   int threads;
-  const float* x;                // [N, D]
-  float* out;                    // [N, C], forward
+  const float* x;          // [N, D]; null where there is a grid
+  const GridPoints* grid;  // forward and mse
+  float* out;              // [N, C], forward
+  uint8_t* out_bits;       // in place of out where C is 1: bit n & 7 of byte n >> 3 is out > threshold
+  float threshold;
   const float* d_out;            // [N, C], backward and trace
   float* d_x;                    // [N, D], backward; null when not wanted
   const float* target;           // [N, C], mse and adjusted
+  const uint8_t* target_bits;    // in its place on a grid where C is 1: bit i & 7 of byte i >> 3 for number i
   const float* sample_weight;    // [N] or null, mse and adjusted
   const Adjustment* adjustment;  // adjusted
   const Traced* traced;          // of every layer, trace

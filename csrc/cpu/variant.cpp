@@ -6,6 +6,17 @@
 namespace fastsnf::FASTSNF_VARIANT {
 namespace {
 
+int64_t number_of(const GridPoints& grid, int64_t point) {
+  return grid.index ? grid.index[point] : grid.begin + point;
+}
+
+// Whether all numbers of the grid's points fit 32 bits.
+bool is_small(const GridPoints& grid, int axes) {
+  int64_t points = 1;
+  for (int c = 0; c < axes; c++) points *= grid.sizes[c];
+  return points <= UINT32_MAX;
+}
+
 // [points, rows] -> panels; lanes beyond the last point are 0.
 void load_panels(const float* from, int rows, int points, int panels, float* to) {
   for (int p = 0; p < panels; p++)
@@ -15,6 +26,49 @@ void load_panels(const float* from, int rows, int points, int panels, float* to)
       float* lane = to + static_cast<int64_t>(p) * rows * PW + m;
       for (int r = 0; r < rows; r++) lane[r * PW] = point < points ? row[r] : 0.0f;
     }
+}
+
+// The same for points of a grid, whose coordinates are looked up.
+template <class Number>
+void load_grid_panels(const GridPoints& grid, int axes, int64_t first, int points, int panels, float* to) {
+  for (int c = 0; c < axes; c++) {
+    const auto stride = static_cast<Number>(grid.strides[c]), size = static_cast<Number>(grid.sizes[c]);
+    const float* table = grid.tables[c];
+    for (int p = 0; p < panels; p++) {
+      float* row = to + (static_cast<int64_t>(p) * axes + c) * PW;
+      const int64_t point = first + p * PW;
+      const int here = static_cast<int>(smaller(PW, points - p * PW));
+      for (int m = 0; m < here; m++)
+        row[m] = table[static_cast<Number>(number_of(grid, point + m)) / stride % size];
+      for (int m = here; m < PW; m++) row[m] = 0.0f;
+    }
+  }
+}
+
+// Points in a row follow each other along the axis of stride 1: no division.
+void load_run_panels(const GridPoints& grid, int axes, int64_t first, int points, int panels, float* to) {
+  for (int c = 0; c < axes; c++) {
+    const int64_t start = grid.begin + first, stride = grid.strides[c], size = grid.sizes[c];
+    const float* table = grid.tables[c];
+    int64_t place = start / stride % size, left = stride - start % stride;
+    for (int point = 0; point < panels * PW; point++) {
+      to[(static_cast<int64_t>(point / PW) * axes + c) * PW + point % PW] =
+          point < points ? table[place] : 0.0f;
+      if (--left) continue;
+      left = stride;
+      if (++place == size) place = 0;
+    }
+  }
+}
+
+void load_inputs(const Job& job, int64_t first, int points, int panels, float* to) {
+  const int axes = job.layers[0].fan_in;
+  if (!job.grid) return load_panels(job.x + first * axes, axes, points, panels, to);
+  if (!job.grid->index) return load_run_panels(*job.grid, axes, first, points, panels, to);
+  // 32 bits divide several times as fast as 64
+  if (is_small(*job.grid, axes))
+    return load_grid_panels<uint32_t>(*job.grid, axes, first, points, panels, to);
+  return load_grid_panels<uint64_t>(*job.grid, axes, first, points, panels, to);
 }
 
 // Clears the lanes of the last panel beyond the last point, which may hold NaN or infinity where a weight does.
@@ -31,6 +85,24 @@ void store_panels(const float* from, int rows, int points, float* to) {
   }
 }
 
+// Writes which points are above the threshold; a tile begins with a byte of its own.
+void store_bits(const float* from, int64_t first, int points, float threshold, uint8_t* to) {
+  for (int point = 0; point < points; point += 8) {
+    unsigned bits = 0;
+    for (int j = 0; j < smaller(8, points - point); j++) {
+      const int at = point + j;
+      bits |= static_cast<unsigned>(from[at / PW * PW + at % PW] > threshold) << j;
+    }
+    to[(first + point) / 8] = static_cast<uint8_t>(bits);
+  }
+}
+
+float target_of(const Job& job, int64_t point, int rows, int r) {
+  if (!job.target_bits) return job.target[point * rows + r];
+  const int64_t number = number_of(*job.grid, point);
+  return static_cast<float>(job.target_bits[number >> 3] >> (number & 7) & 1);
+}
+
 // d = gradient_scale * w * (out - target); returns the sum of w * (out - target)^2. Where w is 0 the target
 // may be anything, also NaN.
 double residuals(const Plan& plan, const float* out, int rows, int64_t first, int points, int panels,
@@ -44,7 +116,7 @@ double residuals(const Plan& plan, const float* out, int rows, int64_t first, in
       const float w = !there ? 0.0f : job.sample_weight ? job.sample_weight[point] : 1.0f;
       const int64_t lane = static_cast<int64_t>(p) * rows * PW + m;
       for (int r = 0; r < rows; r++) {
-        const float e = w != 0.0f ? out[lane + r * PW] - job.target[point * rows + r] : 0.0f;
+        const float e = w != 0.0f ? out[lane + r * PW] - target_of(job, point, rows, r) : 0.0f;
         d[lane + r * PW] = plan.gradient_scale * w * e;
         loss += static_cast<double>(w) * e * e;
       }
@@ -164,8 +236,9 @@ void tile(const Plan& plan, ThreadPlan& t, int64_t first, int points) {
   const Job& job = *plan.job;
   const int inputs = job.layers[0].fan_in, outputs = job.layers[plan.count - 1].fan_out;
   const int panels = (points + PW - 1) / PW;
-  load_panels(job.x + first * inputs, inputs, points, panels, t.x);
+  load_inputs(job, first, points, panels, t.x);
   const float* out = forward_tile(plan, t, panels);
+  if (job.out_bits) return store_bits(out, first, points, job.threshold, job.out_bits);
   if (job.pass == Pass::forward) return store_panels(out, outputs, points, job.out + first * outputs);
   for (int l = 0; l < plan.count && points % PW; l++) {
     clear_padding(t.h[l], plan.layers[l].rows, points);
@@ -242,7 +315,8 @@ void run(Job& job) {
   Cursor cursor{workspace.reserve(count.used)};
   Plan plan = lay_out(job, cursor);
   if (cursor.used != count.used) __builtin_trap();  // both passes must ask for the same memory
-  const double weight = job.target ? total_weight(job) * job.layers[plan.count - 1].fan_out : 0.0;
+  const double weight =
+      job.target || job.target_bits ? total_weight(job) * job.layers[plan.count - 1].fan_out : 0.0;
   plan.gradient_scale = weight > 0 ? static_cast<float>(2.0 / weight) : 0.0f;
   for (int l = 0; l < plan.count; l++) {
     if (plan.layers[l].expanded) expand(plan.layers[l]);

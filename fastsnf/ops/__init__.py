@@ -19,6 +19,7 @@ from fastsnf.ops.dispatch import (
 )
 from fastsnf.ops.field import activate, field, linear_act
 from fastsnf.ops.grid import field_on_grid
+from fastsnf.ops.grid_points import Bits, GridPoints, field_at, mse_value_and_grad_at
 from fastsnf.ops.mse import MseResult, mse_value_and_grad
 from fastsnf.ops.ntk import layer_trace, ntk_gram, small_eigh
 from fastsnf.ops.precision import use_precision
@@ -29,6 +30,10 @@ from fastsnf.reference.ntk import LayerTrace
 __all__ = [
     "AUTO",
     "AdjustedResult",
+    "Bits",
+    "GridPoints",
+    "field_at",
+    "mse_value_and_grad_at",
     "Adjusting",
     "Adjustment",
     "Choice",

@@ -12,7 +12,7 @@ from fastsnf.engines.triton.grid import Grid
 from fastsnf.errors import InputError
 from fastsnf.ops.check import check_field
 from fastsnf.ops.dispatch import AUTO, choose
-from fastsnf.ops.field import field
+from fastsnf.ops.grid_points import GridPoints, check_threshold, field_at
 from fastsnf.ops.registration import MODULES
 from fastsnf.spec import FieldSpec
 
@@ -61,7 +61,7 @@ def field_on_grid(
     grid = _checked_grid(shape, begin, end, bounds)
     like = weights[0].detach().new_empty(0, grid.axes)
     check_field(like, weights, biases, spec)
-    _check_threshold(threshold, weights[-1].shape[0])
+    check_threshold(threshold, weights[-1].shape[0])
     chosen = choose(engine, like, weights, spec, precision)
     with torch.no_grad():
         if chosen.engine == "triton" and not grid.reasons():
@@ -69,17 +69,29 @@ def field_on_grid(
                 grid, weights, biases, spec, precision=chosen.precision, threshold=threshold
             )
         result = _empty(grid.rows, weights[-1].shape[0], like, threshold is not None)
-        axes = [_Axis(grid, axis, like) for axis in range(grid.axes)]
+        points = _points(grid, like)
         for start in range(0, grid.rows, CHUNK):
-            stop = min(start + CHUNK, grid.rows)
-            index = torch.arange(grid.begin + start, grid.begin + stop, device=like.device)
-            x = _coordinates(axes, index)
-            values = field(x, weights, biases, spec=spec, engine=chosen.engine, precision=precision)
-            if threshold is None:
-                result[start:stop] = values
-            else:
-                result[start // 8 : -(-stop // 8)] = _packed_bits(values[:, 0] > threshold)
+            part = slice(start, min(start + CHUNK, grid.rows))
+            rows = part if threshold is None else slice(start // 8, -(-part.stop // 8))
+            result[rows] = field_at(
+                points[part],
+                weights,
+                biases,
+                spec=spec,
+                threshold=threshold,
+                engine=chosen.engine,
+                precision=precision,
+            )
         return result
+
+
+def _points(grid: Grid, like: Tensor) -> GridPoints:
+    """Return the points of a grid by number, with the coordinates along its axes."""
+    tables = []
+    for axis, size in enumerate(grid.shape):
+        tables.append(_Axis(grid, axis, like).at(torch.arange(size, device=like.device)))
+    strides = [math.prod(grid.shape[axis + 1 :]) for axis in range(grid.axes)]
+    return GridPoints(tuple(tables), tuple(strides), range(grid.begin, grid.end))
 
 
 def _empty(points: int, outputs: int, like: Tensor, bits: bool) -> Tensor:
@@ -110,23 +122,6 @@ class _Axis:
         return (end + torch.where(rising, self.step, -self.step) * steps).to(self.dtype)
 
 
-def _coordinates(axes: Sequence[_Axis], index: Tensor) -> Tensor:
-    """Return the coordinates [B, D] of the points `index` [B]."""
-    columns: list[Tensor] = []
-    for axis in reversed(axes):
-        columns.insert(0, axis.at(index % axis.size))
-        index = index // axis.size
-    return torch.stack(columns, dim=-1)
-
-
-def _packed_bits(above: Tensor) -> Tensor:
-    """Return bools [B] as uint8 [ceil(B / 8)], the first in the lowest bit."""
-    padded = above.new_zeros(-(-above.shape[0] // 8) * 8)
-    padded[: above.shape[0]] = above
-    places = torch.arange(8, device=above.device)
-    return (padded.view(-1, 8) << places).sum(dim=-1).to(torch.uint8)
-
-
 def _checked_grid(shape: Sequence[int], begin: int, end: int | None, bounds: Bounds) -> Grid:
     """Return the grid of a call, or raise `InputError`."""
     sizes = tuple(shape)
@@ -154,12 +149,3 @@ def _pairs(bounds: Bounds, axes: int) -> list[tuple[float, float]]:
             f"expected bounds as (low, high), or as one such pair for each of {axes} axes; got {bounds!r}"
         )
     return [(pair[0], pair[1]) for pair in pairs]
-
-
-def _check_threshold(threshold: float | None, outputs: int) -> None:
-    if threshold is None:
-        return
-    if outputs != 1:
-        raise InputError(f"expected a field of one output for a threshold; got {outputs} outputs")
-    if isinstance(threshold, bool) or not isinstance(threshold, int | float) or math.isnan(threshold):
-        raise InputError(f"expected the threshold to be a number; got {threshold!r}")

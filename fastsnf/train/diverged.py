@@ -6,12 +6,14 @@ import torch
 from torch import Tensor
 
 from fastsnf.errors import RunError
+from fastsnf.train.points import Batch
 from fastsnf.train.state import FitState
+from fastsnf.train.step import as_tensors
 
 
 def diverged(
     state: FitState,
-    batch: tuple[Tensor, Tensor, Tensor | None],
+    batch: Batch,
     lr: float,
     saved: str | None,
     *,
@@ -36,8 +38,9 @@ def diverged(
     )
 
 
-def _cause(state: FitState, batch: tuple[Tensor, Tensor, Tensor | None], lr: float, step: int) -> str:
-    x, y, w = batch
+def _cause(state: FitState, batch: Batch, lr: float, step: int) -> str:
+    x, y = as_tensors(*batch[:2])
+    w = batch[2]
     there = torch.ones(len(y), dtype=torch.bool, device=y.device) if w is None else w > 0
     if not (_finite(x) and _finite(y[there]) and (w is None or _finite(w))):
         return "the signal holds NaN or infinity: give those points weight 0"

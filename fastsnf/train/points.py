@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
+from fastsnf import ops
 from fastsnf.errors import InputError
 from fastsnf.signals.signal import CACHED_POINTS, Signal
-from fastsnf.train.storage import Column, GridCoordinates, Plain, compact, on_grid
+from fastsnf.train.storage import Bits, Column, GridCoordinates, Plain, compact, on_grid
 
 DEVICE_BYTES = 4 << 30
 """Bytes that the values of a larger signal may take on a GPU, before they are read batch by batch."""
+
+
+Batch = tuple[Tensor | ops.GridPoints, Tensor | ops.Bits, Tensor | None]
+"""Coordinates [B, D] or points of a grid by number, values [B, C] or the grid's bits, weights [B] or None."""
 
 
 class Points:
@@ -28,6 +35,8 @@ class Points:
 
     Attributes:
         count: the points of the subset.
+        by_number: whether batches name points of the grid by number instead of giving their coordinates, for
+            an engine that makes these itself; set by who knows the engine, where `numbered` allows it.
         resident: whether a batch needs nothing but the device: no copy, no wait.
     """
 
@@ -45,11 +54,13 @@ class Points:
         self._subset = None if mask is None else mask.nonzero().squeeze(1)
         self.count = signal.size if self._subset is None else len(self._subset)
         packed = device.type == "cuda" if packed is None else packed
-        self._last: tuple[Tensor, tuple[Tensor, Tensor, Tensor | None]] | None = None
+        self.by_number = False
+        self._last: tuple[Tensor, Batch] | None = None
         self._columns: tuple[Column, Column, Column | None] | None = None
-        if signal.size <= CACHED_POINTS:
+        self._tables: tuple[tuple[Tensor, ...], tuple[int, ...]] | None = None
+        if signal.held and signal.size <= CACHED_POINTS:
             self._columns = self._gathered(packed)
-        elif packed and signal.size * 4 * signal.out_features <= DEVICE_BYTES:
+        elif packed and _bytes_of(signal) <= DEVICE_BYTES:
             self._columns = self._computed()
 
     @property
@@ -57,7 +68,15 @@ class Points:
         """Whether batches are made on the device alone."""
         return self._columns is not None
 
-    def batch(self, index: Tensor | slice) -> tuple[Tensor, Tensor, Tensor | None]:
+    @property
+    def numbered(self) -> bool:
+        """Whether batches can name points by number: of a whole grid that is not gathered, on the CPU."""
+        grid = on_grid(self._signal)
+        return (
+            grid is not None and self._columns is None and self._device.type == "cpu" and self._subset is None
+        )
+
+    def batch(self, index: Tensor | slice) -> Batch:
         """Return (x [B, D], y [B, C], w [B] or None) of the subset's points `index`.
 
         On the CPU the very tensor of indices of the last call gives that call's batch again: fits that take
@@ -70,7 +89,9 @@ class Points:
             self._last = index, batch
         return batch
 
-    def _batch(self, index: Tensor | slice) -> tuple[Tensor, Tensor, Tensor | None]:
+    def _batch(self, index: Tensor | slice) -> Batch:
+        if self.by_number:
+            return self._named(index)
         if self._columns is None:
             return self._read(index)
         x, y, w = self._columns
@@ -87,11 +108,31 @@ class Points:
         grid, subset = on_grid(self._signal), self._subset
         if grid is None:
             return None
-        y, w = self._signal.values, self._signal.weights
+        w = self._signal.weights
+        octets = self._signal.packed()
+        if octets is not None and subset is None:
+            coordinates = GridCoordinates(grid, None, self._device, self._dtype)
+            return coordinates, Bits(octets.to(self._device), self._dtype), self._weights(w)
+        y = self._signal.values if octets is None else self._signal.targets(slice(0, self._signal.size))
         if subset is not None:
             y, w = y[subset], None if w is None else w[subset]
         x = GridCoordinates(grid, subset, self._device, self._dtype)
         return x, compact(y, self._device, self._dtype), self._weights(w)
+
+    def _named(self, index: Tensor | slice) -> Batch:
+        """Return a batch of points by number, with values that are bits where the signal has bits."""
+        if self._tables is None:
+            grid = self._signal.grid_of(self._signal.shape)
+            axes = [axis.to(self._dtype) for axis in grid.axes()]
+            self._tables = (
+                tuple(axes[axis] for axis in grid.columns),
+                tuple(grid.strides[axis] for axis in grid.columns),
+            )
+        numbers = range(*index.indices(self.count)) if isinstance(index, slice) else index
+        bits, weights = self._signal.packed(), self._signal.weights
+        y = ops.Bits(bits) if bits is not None else self._signal.targets(index).to(self._dtype)
+        w = None if weights is None else weights[index].to(self._dtype)
+        return ops.GridPoints(*self._tables, numbers), y, w
 
     def _weights(self, w: Tensor | None) -> Column | None:
         return None if w is None or bool((w == 1).all()) else Plain(self._move(w).contiguous())
@@ -112,6 +153,13 @@ class Points:
             return self._move(tensor)
         # From pinned memory the copy does not hold up the host.
         return tensor.pin_memory().to(self._device, non_blocking=True).to(self._dtype)
+
+
+def _bytes_of(signal: Signal) -> float:
+    """Return the bytes of a signal's values on a GPU; infinite for one that has to be read batch by batch."""
+    if signal.packed() is not None:
+        return signal.size / 8
+    return signal.size * 4 * signal.out_features if signal.held else math.inf
 
 
 def known(signal: Signal) -> Tensor | None:

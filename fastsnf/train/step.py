@@ -38,16 +38,25 @@ class Step:
         self.optimizer = optimizer
         self.single_pass = config.loss == "mse" and is_plain(field)
 
+    def takes_numbers(self, engine: str) -> bool:
+        """Return whether `engine` makes the coordinates of a step itself, from the numbers of grid points."""
+        plain = isinstance(self._field, LayeredField) and self._field.encoding is None
+        return self.single_pass and plain and engine == "native"
+
     def __call__(self, x: Tensor, y: Tensor, w: Tensor | None = None) -> Tensor:
         """Update the field once and return the loss before it (0-d); arguments as `gradients`."""
         loss = self.gradients(x, y, w)
         self.optimizer.step()
         return loss
 
-    def gradients(self, x: Tensor, y: Tensor, w: Tensor | None = None) -> Tensor:
-        """Fill in the gradients of the loss at x [B, D], y [B, C], w [B] or None; return it, 0-d."""
+    def gradients(self, x: Tensor | ops.GridPoints, y: Tensor | ops.Bits, w: Tensor | None = None) -> Tensor:
+        """Fill in the gradients of the loss at x [B, D], y [B, C], w [B] or None; return it, 0-d.
+
+        Points may be given by number on a grid, and values as its bits: see `takes_numbers`.
+        """
         if self.single_pass:
             return self._one_pass(x, y, w)
+        x, y = as_tensors(x, y)
         with torch.enable_grad():
             self.optimizer.zero_grad(set_to_none=True)
             out = values_at(self._field, x)
@@ -56,22 +65,37 @@ class Step:
         self._out = out.detach()
         return loss.detach()
 
-    def batch_psnr(self, loss: float, y: Tensor, w: Tensor | None) -> float:
+    def batch_psnr(self, loss: float, y: Tensor | ops.Bits, w: Tensor | None) -> float:
         """Return the PSNR of the last batch before its update; free for the MSE, else from its outputs."""
         if self._out is not None:
+            assert isinstance(y, Tensor), "it has been made for the loss"
             loss = float(mse(to_values(self._out, self._outputs), y, w))
         return psnr_of(loss)
 
-    def _one_pass(self, x: Tensor, y: Tensor, w: Tensor | None) -> Tensor:
+    def _one_pass(self, x: Tensor | ops.GridPoints, y: Tensor | ops.Bits, w: Tensor | None) -> Tensor:
         assert isinstance(self._field, LayeredField)  # is_plain holds
         with torch.no_grad():
             weights, biases = self._field.layer_tensors()
-            x = self._field.encode(x)
-            loss, d_weights, d_biases = ops.mse_value_and_grad(
-                x, y, weights, biases, spec=self._field.spec, sample_weight=w
-            )
+            spec = self._field.spec
+            if isinstance(x, ops.GridPoints) and self._field.encoding is None:
+                loss, d_weights, d_biases = ops.mse_value_and_grad_at(
+                    x, y, weights, biases, spec=spec, sample_weight=w
+                )
+            else:
+                x, y = as_tensors(x, y)
+                loss, d_weights, d_biases = ops.mse_value_and_grad(
+                    self._field.encode(x), y, weights, biases, spec=spec, sample_weight=w
+                )
             self._field.take_gradients(d_weights, d_biases)
         return loss
+
+
+def as_tensors(x: Tensor | ops.GridPoints, y: Tensor | ops.Bits) -> tuple[Tensor, Tensor]:
+    """Return the coordinates [B, D] and values [B, C] of a batch that may name points by number."""
+    if isinstance(y, ops.Bits):
+        assert isinstance(x, ops.GridPoints), "bits belong to points by number"
+        y = y.at(x)
+    return x.coordinates() if isinstance(x, ops.GridPoints) else x, y
 
 
 def make_step(field: Field, config: FitConfig | None = None) -> Step:
