@@ -127,7 +127,7 @@ class Signal(ABC):
 
         A slice gives views where it can; an index gathers. Large signals never hold their coordinates.
         """
-        cached = self.size <= CACHED_POINTS
+        cached = self.held and self.size <= CACHED_POINTS
         if isinstance(index, slice):
             x = self.coords[index] if cached else self._grid.at(index)
             return x, self.targets(index), None if self.weights is None else self.weights[index]
@@ -137,7 +137,7 @@ class Signal(ABC):
 
     @property
     def evaluation(self) -> Signal:
-        """The signal that a fit is measured on and whose reconstruction it writes; the signal itself mostly."""
+        """The signal that a fit is measured on and whose reconstruction it writes: itself, as a rule."""
         return self
 
     def reduce(self, out: Tensor) -> Tensor:
@@ -146,6 +146,13 @@ class Signal(ABC):
         Those are the outputs themselves, but for an `indirect` signal: its coordinates are `[B, S, D]`.
         """
         return out
+
+    def packed(self) -> Tensor | None:
+        """Return values that are 0 or 1 as bits, uint8 `[ceil(N / 8)]`; None for a signal without such.
+
+        Bit ``n % 8`` of byte ``n // 8`` is the value of point n.
+        """
+        return None
 
     def check(self, mask: Tensor | None = None) -> None:
         """Raise `InputError` unless every value of the points of `mask` `[N]`, None for all, is finite."""
