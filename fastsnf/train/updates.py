@@ -22,7 +22,7 @@ from fastsnf.nn import Field
 from fastsnf.nn.plain import is_plain
 from fastsnf.train.config import FitConfig
 from fastsnf.train.optimizers import recordable
-from fastsnf.train.points import Points
+from fastsnf.train.points import Batch, Points
 from fastsnf.train.step import Step
 
 WARM_UP = 3
@@ -31,7 +31,6 @@ WARM_UP = 3
 RECORDED_ENGINES = ("triton",)
 """Engines whose single pass neither waits for the device nor decides anything on the host."""
 
-Batch = tuple[Tensor, Tensor, Tensor | None]
 T = TypeVar("T")
 
 
