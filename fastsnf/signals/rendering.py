@@ -33,7 +33,11 @@ class Rendering:
 
     def add(self, start: int, values: Tensor) -> None:
         """Take the values `[B, C]` of the points from number `start` on; chunks come in order, gapless."""
-        self.values[start : start + len(values)] = values.to("cpu", torch.float32)
+        values = values.to("cpu", torch.float32)
+        if len(values) == len(self.values):  # all at once: no second copy in memory
+            self.values = values
+        else:
+            self.values[start : start + len(values)] = values
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """Write the file of the signal's kind, once all chunks are there; raises as `Signal.write`."""

@@ -23,7 +23,7 @@ class Callback:
         """Act on a row of metrics: step, seconds, loss, psnr, lr."""
 
     def on_preview(self, state: FitState) -> None:
-        """Act on `state.preview`, the field's values at every point of the signal."""
+        """Act on `state.preview`, how well the field matches the signal at every point, or at a sample."""
 
     def on_end(self, result: FitResult) -> None:
         """Act on the result of a fit that reached its end."""

@@ -1,4 +1,8 @@
-"""The values of a field at all points of a signal, and how well they match."""
+"""The values of a field at the points of a signal, and how well they match.
+
+A signal that is held in memory has the values of its field there too. One that is not is evaluated in a
+stream: each chunk is measured, given to the signal's rendering, which keeps what it needs, and forgotten.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +14,11 @@ import torch
 from torch import Tensor
 
 from fastsnf.nn import Field, LayeredField
+from fastsnf.signals.rendering import Rendering
 from fastsnf.signals.signal import Signal
 from fastsnf.train.losses import VALUES, to_values
-from fastsnf.train.metrics import SquaredError
-from fastsnf.train.storage import GridCoordinates, on_grid
+from fastsnf.train.score import Score
+from fastsnf.train.storage import Bits, GridCoordinates, on_grid
 
 CHUNK_POINTS = 1 << 18
 """Points evaluated at once, at most: bounds the memory on top of the result."""
@@ -23,12 +28,40 @@ FUSED_FEATURES = 32
 
 @dataclass(frozen=True)
 class Evaluation:
-    """`values` [N, C] float32 on the CPU, unclipped, at every point of the signal, and their PSNRs."""
+    """How well a field matches a signal.
 
-    values: Tensor
-    psnr: float
-    psnr_holdout: float | None = None
-    psnr_published: float | None = None
+    Attributes:
+        metrics: by name: ``psnr``, then those of `Signal.metrics`; with a hold-out the same of the held-out
+            points as ``psnr_holdout`` and so on; ``psnr_published`` where it was asked for.
+        rendering: the field's values at every point, or what the signal keeps of them; None for a sample.
+        sampled: how many points were measured, where it was not all of them.
+    """
+
+    metrics: dict[str, float]
+    rendering: Rendering | None
+    sampled: int | None = None
+
+    @property
+    def psnr(self) -> float:
+        """PSNR in dB over the training points, unclipped."""
+        return self.metrics["psnr"]
+
+    @property
+    def psnr_holdout(self) -> float | None:
+        """The same over the held-out points, None without any."""
+        return self.metrics.get("psnr_holdout")
+
+    @property
+    def psnr_published(self) -> float | None:
+        """The weight-scaling paper's variant, None unless it was asked for."""
+        return self.metrics.get("psnr_published")
+
+    @property
+    def values(self) -> Tensor | None:
+        """The values [N, C], float32 on the CPU, unclipped; None of a sample, and of a signal not held."""
+        if self.rendering is None or not self.rendering.signal.held:
+            return None
+        return self.rendering.values
 
 
 def values_at(field: Field, x: Tensor) -> Tensor:
@@ -59,6 +92,72 @@ def evaluation_mode(field: Field) -> Iterator[None]:
     finally:
         for module in training:
             module.training = True
+
+
+def evaluate(
+    field: Field,
+    signal: Signal,
+    score: Score,
+    *,
+    outputs: str = VALUES,
+    stop: Callable[[], bool] | None = None,
+) -> Evaluation | None:
+    """Return the metrics and the rendering of a field at every point of a signal.
+
+    Args:
+        field: wherever it is; it computes in evaluation mode.
+        signal: its points and values, held in memory or not.
+        score: what is measured.
+        outputs: what the field returns, `fastsnf.train.losses.VALUES` or ``LOGITS``.
+        stop: asked before each chunk; the result is None once it returns True.
+    """
+    rendering = signal.rendering(signal.shape)
+    if signal.held:
+        values = predict(field, signal, outputs=outputs, stop=stop)
+        if values is None:
+            return None
+        rendering.add(0, values)
+        for start in range(0, signal.size, CHUNK_POINTS):
+            chunk = slice(start, min(start + CHUNK_POINTS, signal.size))
+            score.add(chunk, values[chunk], signal.targets(chunk))
+    else:
+        for chunk, out in chunks(field, signal, outputs=outputs):
+            score.add(chunk, out, _targets(signal, chunk, out.device))
+            rendering.add(chunk.start, out)
+            if stop is not None and stop():
+                return None
+    return Evaluation(score.metrics(), rendering)
+
+
+def evaluate_sample(
+    field: Field, signal: Signal, score: Score, index: Tensor, *, outputs: str = VALUES
+) -> Evaluation:
+    """Return the metrics of a field at the points `index` [n] int64 alone, without a rendering."""
+    parameter = next(field.parameters())
+    device, dtype = parameter.device, parameter.dtype.to_real()
+    with torch.no_grad(), evaluation_mode(field):
+        for part in index.split(points_at_once(field)):
+            x, y, _ = signal.batch(part)
+            out = to_values(values_at(field, x.to(device, dtype)), outputs).to(torch.float32)
+            score.add(part, out, y.to(device))
+    return Evaluation(score.metrics(), None, len(index))
+
+
+def chunks(field: Field, signal: Signal, *, outputs: str = VALUES) -> Iterator[tuple[slice, Tensor]]:
+    """Yield the points of a signal, chunk by chunk in order, and the field's values [B, C] there.
+
+    The values are float32 and on the field's device; a chunk starts at a multiple of 8, so that its bits
+    start a byte.
+    """
+    parameter = next(field.parameters())
+    coordinates = _coordinates(signal, parameter.device, parameter.dtype.to_real())
+    step = max(8, points_at_once(field) // 8 * 8)
+    for start in range(0, signal.size, step):
+        chunk = slice(start, min(start + step, signal.size))
+        # The mode is put back before whoever asked goes on with the field.
+        with torch.no_grad(), evaluation_mode(field):
+            out = to_values(values_at(field, coordinates(chunk)), outputs).to(torch.float32)
+        yield chunk, out
 
 
 def predict(
@@ -93,10 +192,20 @@ def predict(
 
 def _coordinates(signal: Signal, device: torch.device, dtype: torch.dtype) -> Callable[[slice], Tensor]:
     """Return what gives the coordinates [B, D] of a chunk: on a GPU they are computed there."""
-    grid = on_grid(signal) if device.type == "cuda" else None
+    grid = on_grid(signal) if device.type == "cuda" or not signal.held else None
     if grid is not None:
         return GridCoordinates(grid, None, device, dtype).at
     return lambda chunk: signal.batch(chunk)[0].to(device=device, dtype=dtype)
+
+
+def _targets(signal: Signal, chunk: slice, device: torch.device) -> Tensor:
+    """Return the values [B, C] of a chunk on a device; of a signal of bits these are what goes there."""
+    bits = getattr(signal, "bits", None)
+    if device.type == "cpu" or bits is None:
+        return signal.targets(chunk).to(device)
+    first, last = chunk.start // 8, -(-chunk.stop // 8)
+    octets = Bits(bits.tensor()[first:last].to(device), torch.float32)
+    return octets.at(slice(chunk.start - 8 * first, chunk.stop - 8 * first))
 
 
 def _host_memory(rows: int, columns: int, device: torch.device) -> Tensor:
@@ -105,39 +214,3 @@ def _host_memory(rows: int, columns: int, device: torch.device) -> Tensor:
         with contextlib.suppress(RuntimeError):
             return torch.empty(rows, columns, pin_memory=True)
     return torch.empty(rows, columns)
-
-
-def evaluate(
-    values: Tensor,
-    signal: Signal,
-    *,
-    train: Tensor | None,
-    held: Tensor | None = None,
-    published: bool = False,
-) -> Evaluation:
-    """Return the metrics of `values` [N, C].
-
-    Args:
-        values: the field's, from `predict`.
-        signal: what they should be.
-        train, held: masks [N] from `fastsnf.train.points.split`; None for every point, and for no point.
-        published: add the weight-scaling paper's variant.
-    """
-
-    errors = _squared_error(values, signal, train)
-    return Evaluation(
-        values,
-        psnr=errors.psnr,
-        psnr_holdout=None if held is None else _squared_error(values, signal, held).psnr,
-        psnr_published=errors.psnr_published if published else None,
-    )
-
-
-def _squared_error(values: Tensor, signal: Signal, mask: Tensor | None) -> SquaredError:
-    """Return the squared error of `values` at the points of a mask, each of weight 1."""
-    errors = SquaredError()
-    for start in range(0, signal.size, CHUNK_POINTS):
-        chunk = slice(start, start + CHUNK_POINTS)
-        weights = None if mask is None else mask[chunk].to(torch.float32)
-        errors.add(values[chunk], signal.values[chunk], weights)
-    return errors

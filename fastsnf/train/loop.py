@@ -160,19 +160,22 @@ class Loop:
             callback.on_log(row, state)
 
     def _preview(self) -> None:
-        """Evaluate the field, write the reconstruction and tell the callbacks, if it is time to."""
+        """Evaluate the field, write the reconstruction and tell the callbacks, if it is time to.
+
+        A large signal is measured at a sample of its points, and then nothing is written.
+        """
         state = self._state
         # A forward pass is about a third of a step.
-        estimate = state.signal.size * state.seconds_steps / (3 * state.points_seen)
+        estimate = self._plan.preview_points * state.seconds_steps / (3 * state.points_seen)
         if not self._previews.due(state.seconds, estimate):
             return
         before = self._clock.seconds
-        preview = self._plan.evaluate(lambda: self._interrupt.signum is not None)
+        preview = self._plan.preview(lambda: self._interrupt.signum is not None)
         if preview is None:
             return
         state.preview, state.preview_step = preview, state.step
-        if self._recorder is not None:
-            self._recorder.folder.reconstruct(state.signal, preview.values)
+        if self._recorder is not None and preview.rendering is not None:
+            self._recorder.folder.reconstruct(preview.rendering)
         for callback in self._callbacks:
             callback.on_preview(state)
         now = self._clock.seconds

@@ -1,17 +1,27 @@
-"""How well a field matches its signal: mean squared error, PSNR and SSIM."""
+"""How well a field matches its signal: mean squared error and PSNR, IoU, SNR, SSIM.
+
+What a fit reports is added up chunk by chunk by a `Meter`, so that no signal has to be in memory as a whole;
+sums stay on the device of the chunks until somebody reads them.
+"""
 
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
 from fastsnf.errors import InputError
+from fastsnf.signals.signal import Signal
 
 PUBLISHED_FLOOR = 1e-8
 """What the weight-scaling paper's code adds to the MSE before the logarithm: its PSNR ends at 80 dB."""
+
+OCCUPIED = 0.5
+"""A value of at least this much is occupied; one that the signal holds is above it."""
 
 
 def psnr_of(mse: float) -> float:
@@ -27,9 +37,9 @@ class SquaredError:
     """
 
     def __init__(self) -> None:
-        self._error = 0.0
-        self._weight = 0.0
-        self._peak = -math.inf
+        self._error: Tensor | float = 0.0
+        self._weight: Tensor | float = 0.0
+        self._peak: Tensor | None = None
 
     def add(self, prediction: Tensor, target: Tensor, weight: Tensor | None = None) -> None:
         """Add a chunk.
@@ -60,17 +70,19 @@ class SquaredError:
             return
         squares = (prediction.detach().double() - target.double()).square()
         if weight is None:
-            self._weight += float(squares.numel())
+            self._weight = self._weight + float(squares.numel())
         else:
             squares = squares * weight.double()[:, None]
-            self._weight += float(weight.double().sum()) * squares.shape[1]
-        self._error += float(squares.sum())
-        self._peak = max(self._peak, float(target.max()))
+            self._weight = self._weight + weight.double().sum() * squares.shape[1]
+        self._error = self._error + squares.sum()
+        peak = target.max()
+        self._peak = peak if self._peak is None else torch.maximum(self._peak, peak)
 
     @property
     def mse(self) -> float:
         """The mean squared error of all chunks; NaN before the first point of positive weight."""
-        return self._error / self._weight if self._weight else math.nan
+        weight = float(self._weight)
+        return float(self._error) / weight if weight else math.nan
 
     @property
     def psnr(self) -> float:
@@ -84,9 +96,126 @@ class SquaredError:
         Prediction and target are divided by the largest target, and 1e-8 is added to the MSE:
         ``-10 log10(mse / max(target)^2 + 1e-8)``. NaN where the largest target is not positive.
         """
-        if not self._peak > 0:
+        peak = -math.inf if self._peak is None else float(self._peak)
+        if not peak > 0:
             return math.nan
-        return psnr_of(self.mse / self._peak**2 + PUBLISHED_FLOOR)
+        return psnr_of(self.mse / peak**2 + PUBLISHED_FLOOR)
+
+
+class Meter(ABC):
+    """One figure of how well a field matches a signal, added up chunk by chunk.
+
+    Args:
+        signal: whose values the targets are.
+    """
+
+    def __init__(self, signal: Signal) -> None:
+        self._signal = signal
+
+    @abstractmethod
+    def add(
+        self, index: Tensor | slice, prediction: Tensor, target: Tensor, weight: Tensor | None = None
+    ) -> None:
+        """Add a chunk.
+
+        Args:
+            index: which points of the signal it is.
+            prediction, target: [B, C], values of the signal, on one device.
+            weight: [B], 0 where a point does not count; None when all do.
+        """
+
+    @property
+    @abstractmethod
+    def value(self) -> float:
+        """The figure of all chunks; NaN before the first point that counts."""
+
+
+class Psnr(Meter):
+    """PSNR in dB for values in [0, 1], unclipped: `SquaredError.psnr`; its `errors` know more."""
+
+    def __init__(self, signal: Signal) -> None:
+        super().__init__(signal)
+        self.errors = SquaredError()
+
+    def add(
+        self, index: Tensor | slice, prediction: Tensor, target: Tensor, weight: Tensor | None = None
+    ) -> None:
+        """Add a chunk."""
+        self.errors.add(prediction, target, weight)
+
+    @property
+    def value(self) -> float:
+        """The PSNR."""
+        return self.errors.psnr
+
+
+class AreaPsnr(Psnr):
+    """PSNR in dB in which each point counts with the area around it, ``signal.areas(index)`` [B]."""
+
+    def add(
+        self, index: Tensor | slice, prediction: Tensor, target: Tensor, weight: Tensor | None = None
+    ) -> None:
+        """Add a chunk."""
+        areas = self._signal.areas(index).to(prediction.device)  # type: ignore[attr-defined]
+        super().add(index, prediction, target, areas if weight is None else areas * weight)
+
+
+class Iou(Meter):
+    """Intersection over union of what is occupied in prediction and target, in exact counts.
+
+    ``prediction >= 0.5`` is occupied, as WIRE's code has it, and so is ``target > 0.5``; NaN is not. 1 where
+    nothing is occupied in either. With several channels their values count alike.
+    """
+
+    def __init__(self, signal: Signal) -> None:
+        super().__init__(signal)
+        self._both: Tensor | int = 0
+        self._any: Tensor | int = 0
+        self._seen = False
+
+    def add(
+        self, index: Tensor | slice, prediction: Tensor, target: Tensor, weight: Tensor | None = None
+    ) -> None:
+        """Add a chunk."""
+        here, there = prediction >= OCCUPIED, target > OCCUPIED
+        if weight is not None:
+            counts = (weight > 0)[:, None]
+            here, there = here & counts, there & counts
+        self._both = self._both + torch.count_nonzero(here & there)
+        self._any = self._any + torch.count_nonzero(here | there)
+        self._seen = True
+
+    @property
+    def value(self) -> float:
+        """The ratio, in [0, 1]."""
+        if not self._seen:
+            return math.nan
+        both, either = int(self._both), int(self._any)
+        return both / either if either else 1.0
+
+
+class Snr(Meter):
+    """Signal-to-noise ratio in dB: ``10 log10(sum y^2 / sum (y - prediction)^2)``, in float64."""
+
+    def __init__(self, signal: Signal) -> None:
+        super().__init__(signal)
+        self._power, self._noise = SquaredError(), SquaredError()
+
+    def add(
+        self, index: Tensor | slice, prediction: Tensor, target: Tensor, weight: Tensor | None = None
+    ) -> None:
+        """Add a chunk."""
+        self._noise.add(prediction, target, weight)
+        self._power.add(torch.zeros_like(target), target, weight)
+
+    @property
+    def value(self) -> float:
+        """The ratio; that of a silent signal is minus infinity."""
+        return self._noise.psnr + 10.0 * math.log10(self._power.mse) if self._power.mse else -math.inf
+
+
+METRICS: dict[str, type[Meter]] = {"psnr": Psnr, "iou": Iou, "snr": Snr, "psnr_area": AreaPsnr}
+"""What a fit may report: ``psnr`` of every signal, the others of those that name them (`Signal.metrics`)."""
 
 
 def psnr(prediction: Tensor, target: Tensor, weight: Tensor | None = None) -> float:

@@ -17,7 +17,7 @@ from fastsnf.signals.signal import Signal
 from fastsnf.train.adjusted import AdjustedUpdates
 from fastsnf.train.config import PUBLISHED, FitConfig
 from fastsnf.train.cuda_graphs import CudaGraphs
-from fastsnf.train.evaluate import Evaluation, evaluate, predict
+from fastsnf.train.evaluate import Evaluation, evaluate, evaluate_sample
 from fastsnf.train.group_sampler import GroupSampler
 from fastsnf.train.grouping import Grouping, make_grouping
 from fastsnf.train.identity import identity_of
@@ -27,7 +27,9 @@ from fastsnf.train.placement import resolve_device, resolve_engine
 from fastsnf.train.points import Points, split
 from fastsnf.train.rebuild import describe_field
 from fastsnf.train.sampler import Sampler
+from fastsnf.train.samplers.hashing import draws, key_of
 from fastsnf.train.schedule import Schedule, parse_schedule
+from fastsnf.train.score import Score
 from fastsnf.train.state import FitState
 from fastsnf.train.step import Step, trainable
 from fastsnf.train.stopping import StopRule
@@ -35,6 +37,11 @@ from fastsnf.train.updates import RecordedUpdates, Updates, may_record
 
 SETTLED_AT_ONCE = 1 << 16
 """Points at once whose statistics are gathered, in float64."""
+
+STREAMED_PREVIEW, HELD_PREVIEW = 1 << 20, 1 << 22
+"""Points up to which a preview measures and draws the whole signal: one that is not held, and any."""
+SAMPLED_POINTS = 1 << 18
+"""Points that a preview of a larger signal measures, the same ones every time."""
 
 
 @dataclass(frozen=True)
@@ -79,13 +86,29 @@ class Plan:
         self.field.settle(coordinates)
 
     def evaluate(self, give_up: Callable[[], bool] | None = None) -> Evaluation | None:
-        """Return the field's values and metrics at every point, or None once `give_up` returns True."""
+        """Return the field's metrics and rendering at every point, or None once `give_up` returns True."""
         self.settle()
-        values = predict(self.field, self.signal, outputs=outputs_of(self.config.loss), stop=give_up)
-        if values is None:
-            return None
+        outputs = outputs_of(self.config.loss)
+        return evaluate(self.field, self.signal, self._score(), outputs=outputs, stop=give_up)
+
+    def preview(self, give_up: Callable[[], bool] | None = None) -> Evaluation | None:
+        """Return `evaluate`, or of a large signal the metrics at a fixed sample of its points."""
+        if self.preview_points == self.signal.size:
+            return self.evaluate(give_up)
+        self.settle()
+        index = draws(SAMPLED_POINTS, self.signal.size, key_of("preview"))
+        outputs = outputs_of(self.config.loss)
+        return evaluate_sample(self.field, self.signal, self._score(), index, outputs=outputs)
+
+    @property
+    def preview_points(self) -> int:
+        """How many points a preview measures."""
+        most = HELD_PREVIEW if self.signal.held else STREAMED_PREVIEW
+        return self.signal.size if self.signal.size <= most else SAMPLED_POINTS
+
+    def _score(self) -> Score:
         published = self.config.psnr == PUBLISHED
-        return evaluate(values, self.signal, train=self.train, held=self.held, published=published)
+        return Score(self.signal, train=self.train, held=self.held, published=published)
 
     def describe(self) -> dict[str, Any]:
         """Return the metadata of the run's checkpoints: field, signal, outputs and identity.
@@ -155,6 +178,8 @@ def make_plan(field: Field, signal: Signal, config: FitConfig, *, beside: Plan |
     # Adjusted steps are launched one by one, by the optimizer that a recording has: S = I then has its bits.
     recordable = may_record(field, replace(config, iga=None), points, choice.engine, device)
     step = Step(field, make_optimizer(config, parameters, recorded=recordable), config)
+    if beside is None:
+        points.by_number = points.numbered and grouping is None and step.takes_numbers(choice.engine)
     updates = Updates(points, step)
     if recordable and grouping is None:
         updates = RecordedUpdates(points, step, field, CudaGraphs(device))

@@ -11,11 +11,12 @@ from typing import Any
 from torch import Tensor
 
 from fastsnf.nn import Field
+from fastsnf.signals.rendering import Rendering
 
 
 @dataclass(frozen=True)
 class FitResult:
-    """The outcome of a fit; the attributes up to `iga` are the keys of the summary.
+    """The outcome of a fit; the attributes up to `left_out` are the keys of the summary, and the `metrics`.
 
     Attributes:
         kind: of the signal.
@@ -23,18 +24,18 @@ class FitResult:
         seconds: wall time from the first to the last step, previews, metrics and checkpoints included.
         seconds_steps: the same without those.
         points_per_second: points the optimizer saw, over `seconds`.
-        psnr: ``-10 log10(MSE)`` in dB over all training points of weight above 0, final weights, unclipped.
+        metrics: over all training points of weight above 0, final weights, by name: ``psnr``, those of
+            `Signal.metrics`, and what `fastsnf.train.evaluate.Evaluation.metrics` says.
         loss: of the last step's batch, before its update.
         engine, device, precision: what computed it.
         parameters: trainable real numbers, a complex parameter being two.
         seed: of the batches.
         run: the run folder, or None.
-        psnr_holdout: as `psnr`, on the held-out points; only with ``holdout``.
-        psnr_published: the weight-scaling paper's variant; only when asked for.
         iga: settings and course of inductive gradient adjustment; only with `FitConfig.iga`.
+        left_out: why the run folder has no reconstruction; only where it has none.
         field: the fitted field, the object that was passed in.
         history: the rows of metrics: step, seconds, loss, psnr, lr.
-        values: the field's values [N, C] at the signal's points, float32 on the CPU, unclipped.
+        rendering: the field's values at the signal's points, or what such a signal keeps of them.
     """
 
     kind: str
@@ -42,7 +43,7 @@ class FitResult:
     seconds: float
     seconds_steps: float
     points_per_second: float
-    psnr: float
+    metrics: dict[str, float]
     loss: float | None
     engine: str
     device: str
@@ -50,18 +51,53 @@ class FitResult:
     parameters: int
     seed: int
     run: str | None
-    psnr_holdout: float | None = None
-    psnr_published: float | None = None
     iga: dict[str, Any] | None = None
+    left_out: str | None = None
     field: Field = entry(kw_only=True, repr=False)
     history: list[dict[str, Any]] = entry(kw_only=True, repr=False)
-    values: Tensor = entry(kw_only=True, repr=False)
+    rendering: Rendering = entry(kw_only=True, repr=False)
+
+    @property
+    def psnr(self) -> float:
+        """``-10 log10(MSE)`` in dB over all training points, unclipped."""
+        return self.metrics["psnr"]
+
+    @property
+    def psnr_holdout(self) -> float | None:
+        """As `psnr`, on the held-out points; None without ``holdout``."""
+        return self.metrics.get("psnr_holdout")
+
+    @property
+    def psnr_published(self) -> float | None:
+        """The weight-scaling paper's variant; None unless it was asked for."""
+        return self.metrics.get("psnr_published")
+
+    @property
+    def iou(self) -> float | None:
+        """Intersection over union at threshold 0.5; None for a signal that is no occupancy."""
+        return self.metrics.get("iou")
+
+    @property
+    def values(self) -> Tensor | None:
+        """The field's values [N, C] at the points of a signal that is held, float32 on the CPU, unclipped."""
+        return self.rendering.values if self.rendering.signal.held else None
 
     def summary(self) -> dict[str, Any]:
         """Return the summary as a JSON-able dict; a number that is not finite is None."""
-        keys = list(_KEYS)
-        keys += [key for key in _OPTIONAL if getattr(self, key) is not None]
-        return {key: finite_or_none(getattr(self, key)) for key in keys}
+        summary: dict[str, Any] = {}
+        for key in _KEYS:
+            if key == "metrics":
+                summary |= self._figures()
+            else:
+                summary[key] = getattr(self, key)
+        more = {name: value for name, value in self.metrics.items() if name not in summary}
+        more |= {key: getattr(self, key) for key in _OPTIONAL if getattr(self, key) is not None}
+        return {key: finite_or_none(value) for key, value in {**summary, **more}.items()}
+
+    def _figures(self) -> dict[str, float]:
+        """Return the signal's own metrics and then ``psnr``, as the contract has it for occupancy."""
+        names = self.rendering.signal.metrics
+        return {name: self.metrics[name] for name in (*names, "psnr")}
 
 
 def finite_or_none(value: Any) -> Any:
@@ -79,7 +115,7 @@ _KEYS = (
     "seconds",
     "seconds_steps",
     "points_per_second",
-    "psnr",
+    "metrics",
     "loss",
     "engine",
     "device",
@@ -88,4 +124,4 @@ _KEYS = (
     "seed",
     "run",
 )
-_OPTIONAL = ("psnr_holdout", "psnr_published", "iga")
+_OPTIONAL = ("iga", "left_out")

@@ -12,10 +12,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
-from torch import Tensor
-
 from fastsnf.errors import InputError
-from fastsnf.signals.signal import Signal
+from fastsnf.signals.rendering import Rendering
 from fastsnf.train import toml
 from fastsnf.train.checkpoint import FIELD_FILE, save
 from fastsnf.train.files import disk_errors, sweep, write_atomic
@@ -58,9 +56,20 @@ class RunFolder:
         with disk_errors(self.path / METRICS_FILE):
             self._rows.write(_line(row))
 
-    def reconstruct(self, signal: Signal, values: Tensor) -> None:
-        """Write the reconstruction from the field's values [N, C]."""
-        signal.write(values, signal.shape, self.path / signal.default_name)
+    def reconstruct(self, rendering: Rendering) -> str | None:
+        """Write the reconstruction; return why there is none, where the field's values make no such file.
+
+        A field that is nowhere inside has no surface, and what writes the file may not be installed: after
+        hours of fitting neither is a reason to fail. What an earlier preview wrote is then removed.
+        """
+        path = self.path / rendering.signal.default_name
+        try:
+            rendering.write(path)
+        except InputError as error:
+            with disk_errors(path):
+                path.unlink(missing_ok=True)
+            return str(error)
+        return None
 
     def save_field(self, state: FitState) -> None:
         """Write the field as it is now."""

@@ -7,10 +7,10 @@ there, so that the orders of a CPU and a GPU differ.
 
 from __future__ import annotations
 
-import hashlib
-
 import torch
 from torch import Tensor
+
+from fastsnf.train.samplers.hashing import hashes, key_of
 
 GROUP_POINTS = 1 << 22
 """Points whose order is drawn at once: it bounds the memory of a permutation to 32 MB for any signal."""
@@ -107,29 +107,9 @@ class Sampler:
         return torch.randperm(size, generator=torch.Generator().manual_seed(self._seed(*key)))
 
     def _seed(self, *key: object) -> int:
-        """Return 64 bits, as a signed number, that depend on the seed and on `key`."""
-        text = ":".join(map(str, (self.seed, *key)))
-        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little", signed=True)
+        return key_of(self.seed, *key)
 
 
 def hashed_order(size: int, seed: int, device: torch.device) -> Tensor:
-    """Return the numbers 0 .. size - 1 in the order of their hashes, int64 `[size]`, without waiting.
-
-    The hashes are consecutive outputs of SplitMix64 (Steele et al. 2014, "Fast splittable pseudorandom number
-    generators") from the state `seed`: a bijection of 64 bits, so that no two agree and the order is unique.
-    """
-    z = torch.arange(1, size + 1, device=device).mul_(_GOLDEN).add_(seed)
-    z = (z ^ _shifted(z, 30)).mul_(_FIRST)
-    z = (z ^ _shifted(z, 27)).mul_(_SECOND)
-    return torch.argsort(z ^ _shifted(z, 31))
-
-
-def _shifted(z: Tensor, bits: int) -> Tensor:
-    """Return z >> bits with zeros shifted in, as for an unsigned number."""
-    return (z >> bits) & ((1 << (64 - bits)) - 1)
-
-
-_GOLDEN, _FIRST, _SECOND = (
-    constant - (1 << 64) for constant in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
-)
-"""SplitMix64's constants as signed numbers; products wrap around."""
+    """Return the numbers 0 .. size - 1 in the order of their hashes, int64 `[size]`, without waiting."""
+    return torch.argsort(hashes(torch.arange(1, size + 1, device=device), seed))

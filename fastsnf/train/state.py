@@ -27,7 +27,8 @@ class FitState:
         step: updates done. seconds, seconds_steps: wall time so far, with and without what is not stepping.
         points_seen: points that the optimizer saw.
         loss, psnr, lr: of the last row of metrics, None before the first.
-        preview, preview_step: the last evaluation at every point, None before the first; and its step.
+        preview, preview_step: the last evaluation, of a large signal at a sample of its points, None before
+            the first; and its step.
         history: the rows of metrics.
     """
 

@@ -125,23 +125,27 @@ def _enter(
 
 def _finish(plan: Plan, state: FitState, recorder: Recorder | None) -> FitResult:
     """Evaluate the final weights, write what a run folder ends with, and return the result."""
-    final = state.preview if state.preview_step == state.step else plan.evaluate()
+    final = state.preview if state.preview_step == state.step else None
+    if final is None or final.rendering is None:
+        final = plan.evaluate()
     assert final is not None, "nothing stops the last evaluation"
+    assert final.rendering is not None, "it is of every point"
     if math.isnan(final.psnr):
         raise RunError(
             f"expected finite values after step {state.step}; got NaN: the learning rate is likely too "
             "high: lower lr"
         )
+    left_out = None
     if recorder is not None:
         recorder.folder.save_field(state)
-        recorder.folder.reconstruct(plan.signal, final.values)
+        left_out = recorder.folder.reconstruct(final.rendering)
     return FitResult(
         kind=plan.signal.kind,
         steps=state.step,
         seconds=state.seconds,
         seconds_steps=state.seconds_steps,
         points_per_second=state.points_seen / state.seconds if state.seconds > 0 else 0.0,
-        psnr=final.psnr,
+        metrics=final.metrics,
         loss=state.loss,
         engine=state.engine,
         device=state.device,
@@ -149,10 +153,9 @@ def _finish(plan: Plan, state: FitState, recorder: Recorder | None) -> FitResult
         parameters=state.parameters,
         seed=plan.config.seed,
         run=None if state.run is None else str(state.run),
-        psnr_holdout=final.psnr_holdout,
-        psnr_published=final.psnr_published,
         iga=plan.updates.report(),
+        left_out=left_out,
         field=plan.field,
         history=state.history,
-        values=final.values,
+        rendering=final.rendering,
     )

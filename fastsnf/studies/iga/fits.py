@@ -154,6 +154,7 @@ def run_of(folder: Path, facts: Mapping[str, Any]) -> Path:
 
 def similarities(result: FitResult, image: Image) -> dict[str, float | None]:
     """Return SSIM and LPIPS of the final weights' picture, as 8 bits; None where a package is missing."""
+    assert result.values is not None, "an image is held in memory"
     drawn, target = image.to_array(result.values), image.to_array()
     try:
         similarity: float | None = ssim(drawn / 255.0, target / 255.0)
