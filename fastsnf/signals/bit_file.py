@@ -1,0 +1,299 @@
+"""Bit grids in files: built once, checked whenever they are opened, never half-used.
+
+A grid is two files: ``NAME.bits``, the octets alone, and ``NAME.bits.json``, written last, which says their
+shape, their SHA-256 and what they were made from. Bits without a sidecar that fits are built again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import math
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsnf.errors import InputError, RunError
+from fastsnf.signals.atomic import WRONG_PLACE, atomic_write
+from fastsnf.signals.bits import PIECE, BitGrid, checked_voxels, octets_of, packed_octets
+from fastsnf.signals.cache import key_of
+
+VERSION = 1
+"""Of the bit files and of how they are made; files of other versions are built again."""
+
+_NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
+_NO_PREALLOCATION = (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
+
+Slabs = Callable[[], Iterable[NDArray[Any]]]
+"""Returns the voxels of a grid in order, see `build`."""
+
+Progress = Callable[[int, int], None]
+"""Called with the voxels done and all of them."""
+
+
+def packed(path: str | os.PathLike[str], facts: Mapping[str, Any] | None = None) -> BitGrid:
+    """Return the grid in a bit file, mapped; its size and SHA-256 are those of its sidecar.
+
+    Args:
+        path: the file that `build` wrote.
+        facts: what it must have been made from; None for anything.
+
+    Raises:
+        InputError: a file or its sidecar is missing, damaged, or of something else.
+    """
+    path = Path(path)
+    sidecar = _sidecar(path)
+    if facts is not None and sidecar["facts"] != _as_json(facts):
+        raise _damaged(path, "it was made from something else")
+    shape, sha256 = tuple(sidecar["shape"]), sidecar["sha256"]
+    size = octets_of(math.prod(shape))
+    try:
+        with path.open("rb") as file:
+            found = os.fstat(file.fileno()).st_size
+            if found != size:
+                raise _damaged(path, f"{found} octets instead of {size}")
+            if _sha256(file) != sha256:
+                raise _damaged(path, "its SHA-256 is not that of its sidecar")
+            # Private, so that a stray write could never reach the file; pages that nobody writes are shared.
+            octets = np.memmap(file, dtype=np.uint8, mode="c", shape=(size,))
+    except OSError as cause:
+        raise _damaged(path, cause.strerror or str(cause)) from cause
+    return BitGrid(shape, np.asarray(octets), path, mapped=True, sha256=sha256)
+
+
+def notes_of(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Return the notes that were given to `build` with the bit file `path`; raises as `packed`."""
+    return _sidecar(Path(path))["notes"]
+
+
+def build(
+    path: str | os.PathLike[str],
+    shape: Sequence[int],
+    slabs: Slabs,
+    facts: Mapping[str, Any],
+    progress: Progress | None = None,
+    *,
+    notes: Mapping[str, Any] | None = None,
+) -> BitGrid:
+    """Return the grid in the bit file `path`, built from `slabs` unless it is there already.
+
+    Two processes that build one file take turns: the second finds it done. What a process that died has
+    left is swept away, and space for the whole file is reserved before the work begins.
+
+    Args:
+        path: the file; its folder exists.
+        shape: voxels along each axis.
+        slabs: returns the voxels in order: bool arrays of any size, or uint8 ones of packed octets of which
+            all but the last are whole.
+        facts: what they are made from, JSON-able; a file of other facts is built again.
+        progress: called as the work goes on.
+        notes: what else to keep beside the bits, JSON-able, for `notes_of`.
+
+    Raises:
+        InputError: the folder cannot be written, or `slabs` raises it.
+        RunError: no space or a failing disk, nothing is left behind; or `slabs` raises it.
+    """
+    path, facts = Path(path), _as_json(facts)
+    shape = checked_voxels(shape)
+    with _disk_errors(path), _locked(path) as alone:
+        with contextlib.suppress(InputError):
+            return packed(path, facts)
+        if alone:
+            _sweep(path)
+        sidecar_of(path).unlink(missing_ok=True)  # first: at no time may it describe other bits
+        try:
+            sha256 = _write(path, shape, slabs, progress)
+            sidecar = {"version": VERSION, "shape": list(shape), "sha256": sha256, "facts": facts}
+            _write_sidecar(path, {**sidecar, "notes": _as_json(notes or {})})
+        except BaseException:
+            path.unlink(missing_ok=True)  # without a sidecar nobody would use it
+            raise
+        return packed(path, facts)
+
+
+def build_unnamed(
+    folder: Path,
+    shape: Sequence[int],
+    slabs: Slabs,
+    progress: Progress | None = None,
+) -> BitGrid:
+    """Return a grid in a file of `folder` that has no name and goes with the last who maps it.
+
+    For voxels that no file describes, so that nobody could find them again; arguments and errors are those
+    of `build`.
+    """
+    shape = checked_voxels(shape)
+    with _disk_errors(folder / "unnamed"), tempfile.TemporaryFile(dir=folder) as file:
+        sha256 = _fill(file, shape, slabs, progress)
+        octets = np.memmap(file, dtype=np.uint8, mode="c")
+    return BitGrid(shape, np.asarray(octets), mapped=True, sha256=sha256)
+
+
+def sidecar_of(path: Path) -> Path:
+    """Return where the description of the bit file `path` lies."""
+    return path.with_name(f"{path.name}.json")
+
+
+def _sidecar(path: Path) -> dict[str, Any]:
+    """Return what the sidecar of the bit file `path` says, once it is seen to be whole."""
+    try:
+        with sidecar_of(path).open("rb") as file:
+            sidecar = json.loads(file.read(PIECE))
+        if sidecar.pop("checksum") != key_of(sidecar):
+            raise ValueError("its checksum differs")
+        if sidecar["version"] != VERSION:
+            raise ValueError(f"version {sidecar['version']!r} instead of {VERSION}")
+        checked_voxels(sidecar["shape"])
+        return sidecar
+    except OSError as cause:
+        raise _damaged(path, cause.strerror or str(cause)) from cause
+    # ValueError: no JSON, and an `InputError` of the shape
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as cause:
+        raise _damaged(path, f"its sidecar is damaged: {cause}") from cause
+
+
+def _write_sidecar(path: Path, sidecar: dict[str, Any]) -> None:
+    with atomic_write(sidecar_of(path)) as file:
+        file.write(json.dumps({**sidecar, "checksum": key_of(sidecar)}, indent=1).encode())
+    _sync_folder(path.parent)
+
+
+def _as_json(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `facts` as a JSON file gives them back: tuples are lists."""
+    return json.loads(json.dumps(dict(facts)))
+
+
+def _write(path: Path, shape: tuple[int, ...], slabs: Slabs, progress: Progress | None) -> str:
+    """Write the octets of `slabs` to `path`, whole or not at all, and return their SHA-256."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            sha256 = _fill(file, shape, slabs, progress)
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return sha256
+
+
+def _fill(file: IO[bytes], shape: tuple[int, ...], slabs: Slabs, progress: Progress | None) -> str:
+    """Write the octets of `slabs` to an open `file` and return their SHA-256."""
+    points, done, hasher = math.prod(shape), 0, hashlib.sha256()
+    size = octets_of(points)
+    _reserve(file, size)
+    for octets in _octets(slabs()):
+        done += len(octets)
+        if done > size:
+            break
+        file.write(octets.data)
+        hasher.update(octets.data)
+        if progress is not None:
+            progress(min(8 * done, points), points)
+    if done != size:
+        raise InputError(f"expected slabs of {points} voxels, {size} octets; got {done} octets")
+    file.flush()
+    return hasher.hexdigest()
+
+
+def _octets(slabs: Iterable[NDArray[Any]]) -> Iterator[NDArray[np.uint8]]:
+    """Yield the octets of `slabs`, which all are octets already or all are voxels."""
+    rest = iter(slabs)
+    first = next(rest, None)
+    if first is None:
+        return
+    if first.dtype == np.uint8:
+        yield first
+        yield from rest
+        return
+
+    def voxels() -> Iterator[NDArray[np.bool_]]:
+        yield first
+        yield from rest
+
+    yield from packed_octets(voxels())
+
+
+def _reserve(file: IO[bytes], size: int) -> None:
+    """Reserve the space for `size` octets, where the file system can, so that its lack is known at once."""
+    try:
+        os.posix_fallocate(file.fileno(), 0, size)
+    except OSError as error:
+        if error.errno not in _NO_PREALLOCATION:
+            raise
+
+
+def _sha256(file: IO[bytes]) -> str:
+    """Return the SHA-256 of an open file, read rather than mapped so that it does not count as memory."""
+    hasher, buffer = hashlib.sha256(), bytearray(PIECE)
+    while count := file.readinto(buffer):  # type: ignore[attr-defined]
+        hasher.update(memoryview(buffer)[:count])
+    return hasher.hexdigest()
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[bool]:
+    """Wait until no other process builds `path`; yield whether that is certain.
+
+    The kernel drops the lock with its process, so it is never stale. Some file systems have none.
+    """
+    import fcntl
+
+    descriptor = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            alone = True
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+            alone = False
+        yield alone
+    finally:
+        os.close(descriptor)
+
+
+def _sweep(path: Path) -> None:
+    """Remove the temporary files that a process which died has left, its own and its sidecar's."""
+    for name in (path.name, sidecar_of(path).name):
+        for stray in path.parent.glob(f".{name}.*.tmp"):
+            stray.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Flush a folder, so that a rename in it survives a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _disk_errors(path: Path) -> Iterator[None]:
+    """Turn the system's errors into a line that says what to do."""
+    try:
+        yield
+    except OSError as cause:
+        reason = cause.strerror or str(cause)
+        if cause.errno in WRONG_PLACE:
+            raise InputError(
+                f"expected a cache folder that can be written; got {str(path.parent)!r}: {reason}; name "
+                "another with FASTSNF_CACHE or the option cache"
+            ) from cause
+        raise RunError(
+            f"expected to write the bits of a grid to {str(path.parent)!r}; got: {reason}; free some space, "
+            "or name another folder with FASTSNF_CACHE or the option cache"
+        ) from cause
+
+
+def _damaged(path: Path, reason: str) -> InputError:
+    return InputError(
+        f"expected a bit file with its sidecar; got {str(path)!r}: {reason}; remove it, it is made again"
+    )
