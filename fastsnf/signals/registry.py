@@ -25,14 +25,24 @@ def open(path: str | os.PathLike[str], kind: str | None = None, **options: Any) 
         InputError: no such file, a kind that is not known, or what the kind's ``open`` raises.
     """
     path = Path(os.fsdecode(path))
+    return class_of(kind_in(path, kind)).open(path, **options)
+
+
+def kind_in(path: str | os.PathLike[str], kind: str | None = None) -> str:
+    """Return the kind of the signal in the file `path`: `kind`, else by its suffix, of an array by its values.
+
+    Raises:
+        InputError: no such file, or a kind or a suffix that is not known.
+    """
+    path = Path(os.fsdecode(path))
     if not os.path.lexists(path):
         raise InputError(f"expected an input file; got {str(path)!r}, which does not exist; check the path")
     found = kind_of(path, kind)
     if kind is None and path.suffix.lower() in ARRAYS:
         from fastsnf.signals.arrays import holds_occupancy
 
-        found = "occupancy" if holds_occupancy(path) else "volume"
-    return class_of(found).open(path, **options)
+        return "occupancy" if holds_occupancy(path) else "volume"
+    return found
 
 
 def class_of(kind: str) -> Any:
