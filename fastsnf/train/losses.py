@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from fastsnf.errors import InputError
 from fastsnf.ops.weighted import known, weighted_mean
+from fastsnf.signals.signal import Signal
 
 Loss = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 """``(out [B, C], target [B, C], weights [B] or None) -> 0-d loss``."""
@@ -63,6 +64,22 @@ def make_loss(loss: str | Loss) -> Loss:
 def outputs_of(loss: str | Loss) -> str:
     """Return what the field's outputs are under a loss: ``values`` of the signal, or their ``logits``."""
     return LOGITS if loss == "bce" else VALUES
+
+
+def reduction_of(signal: Signal | None, loss: str | Loss) -> Callable[[Tensor], Tensor] | None:
+    """Return what makes a signal's values [B, C] of a field's outputs [B, S, C]; None where they are these.
+
+    Raises:
+        InputError: for a loss on logits, which are no values to be averaged.
+    """
+    if signal is None or not signal.indirect:
+        return None
+    if outputs_of(loss) == LOGITS:
+        raise InputError(
+            f"expected the loss mse, or a callable, for a {signal.kind}, whose values are made of several "
+            f"outputs; got {loss}: choose mse"
+        )
+    return signal.reduce
 
 
 def to_values(out: Tensor, outputs: str) -> Tensor:

@@ -89,26 +89,30 @@ class Plan:
         """Return the field's metrics and rendering at every point, or None once `give_up` returns True."""
         self.settle()
         outputs = outputs_of(self.config.loss)
-        return evaluate(self.field, self.signal, self._score(), outputs=outputs, stop=give_up)
+        return evaluate(self.field, self.signal.evaluation, self._score(), outputs=outputs, stop=give_up)
 
     def preview(self, give_up: Callable[[], bool] | None = None) -> Evaluation | None:
         """Return `evaluate`, or of a large signal the metrics at a fixed sample of its points."""
-        if self.preview_points == self.signal.size:
+        signal = self.signal.evaluation
+        if self.preview_points == signal.size:
             return self.evaluate(give_up)
         self.settle()
-        index = draws(SAMPLED_POINTS, self.signal.size, key_of("preview"))
+        index = draws(SAMPLED_POINTS, signal.size, key_of("preview"))
         outputs = outputs_of(self.config.loss)
-        return evaluate_sample(self.field, self.signal, self._score(), index, outputs=outputs)
+        return evaluate_sample(self.field, signal, self._score(), index, outputs=outputs)
 
     @property
     def preview_points(self) -> int:
         """How many points a preview measures."""
-        most = HELD_PREVIEW if self.signal.held else STREAMED_PREVIEW
-        return self.signal.size if self.signal.size <= most else SAMPLED_POINTS
+        signal = self.signal.evaluation
+        most = HELD_PREVIEW if signal.held else STREAMED_PREVIEW
+        return signal.size if signal.size <= most else SAMPLED_POINTS
 
     def _score(self) -> Score:
-        published = self.config.psnr == PUBLISHED
-        return Score(self.signal, train=self.train, held=self.held, published=published)
+        published, signal = self.config.psnr == PUBLISHED, self.signal.evaluation
+        if signal is not self.signal:  # every point of it counts; those of a mask are the other's
+            return Score(signal, published=published)
+        return Score(signal, train=self.train, held=self.held, published=published)
 
     def describe(self) -> dict[str, Any]:
         """Return the metadata of the run's checkpoints: field, signal, outputs and identity.
@@ -159,6 +163,7 @@ def make_plan(field: Field, signal: Signal, config: FitConfig, *, beside: Plan |
         InputError: for a field, a signal and settings that do not fit together or to this machine.
     """
     _check_kinds(field, signal)
+    _check_elsewhere(signal, config)
     device = resolve_device(config.device)
     parameters = trainable(field.to(device).train())
     dtype = parameters[0].dtype.to_real()
@@ -177,7 +182,8 @@ def make_plan(field: Field, signal: Signal, config: FitConfig, *, beside: Plan |
         check_fits(field, grouping.sampler.groups)
     # Adjusted steps are launched one by one, by the optimizer that a recording has: S = I then has its bits.
     recordable = may_record(field, replace(config, iga=None), points, choice.engine, device)
-    step = Step(field, make_optimizer(config, parameters, recorded=recordable), config)
+    recordable = recordable and not signal.indirect
+    step = Step(field, make_optimizer(config, parameters, recorded=recordable), config, signal)
     if beside is None:
         points.by_number = points.numbered and grouping is None and step.takes_numbers(choice.engine)
     updates = Updates(points, step)
@@ -223,6 +229,20 @@ def _check_last_batch(field: Field, sampler: Sampler | GroupSampler) -> None:
             f"expected batches of {field.least_batch} points or more, over which the field normalises; got "
             f"{sampler.points:,} points in batches of {sampler.batch:,}, the last of {last}: choose another "
             "batch size"
+        )
+
+
+def _check_elsewhere(signal: Signal, config: FitConfig) -> None:
+    """Raise for settings that need the signal's own points to be what is measured, or its values outputs."""
+    if signal.evaluation is not signal and config.holdout is not None:
+        raise InputError(
+            f"expected no holdout for a {signal.kind}, which is measured elsewhere than it is trained; got "
+            f"holdout={config.holdout}: leave it out"
+        )
+    if signal.indirect and config.iga is not None:
+        raise InputError(
+            f"expected no iga for a {signal.kind}, whose values are made of several outputs; got iga: leave "
+            "it out"
         )
 
 

@@ -10,9 +10,10 @@ from fastsnf import ops
 from fastsnf.errors import InputError
 from fastsnf.nn import Field, LayeredField
 from fastsnf.nn.plain import is_plain
+from fastsnf.signals.signal import Signal
 from fastsnf.train.config import FitConfig
 from fastsnf.train.evaluate import values_at
-from fastsnf.train.losses import make_loss, mse, outputs_of, to_values
+from fastsnf.train.losses import make_loss, mse, outputs_of, reduction_of, to_values
 from fastsnf.train.metrics import psnr_of
 from fastsnf.train.optimizers import make_optimizer
 
@@ -28,15 +29,22 @@ class Step:
         field: what is trained.
         optimizer: over its trainable parameters.
         config: its loss.
+        signal: whose batches they are; needed where its values are made of several outputs.
+
+    Raises:
+        InputError: for a loss that takes single outputs, and a signal made of several.
     """
 
-    def __init__(self, field: Field, optimizer: Optimizer, config: FitConfig) -> None:
+    def __init__(
+        self, field: Field, optimizer: Optimizer, config: FitConfig, signal: Signal | None = None
+    ) -> None:
         self._field = field
         self._loss = make_loss(config.loss)
+        self._reduce = reduction_of(signal, config.loss)
         self._outputs = outputs_of(config.loss)
         self._out: Tensor | None = None
         self.optimizer = optimizer
-        self.single_pass = config.loss == "mse" and is_plain(field)
+        self.single_pass = config.loss == "mse" and is_plain(field) and self._reduce is None
 
     def takes_numbers(self, engine: str) -> bool:
         """Return whether `engine` makes the coordinates of a step itself, from the numbers of grid points."""
@@ -60,6 +68,8 @@ class Step:
         with torch.enable_grad():
             self.optimizer.zero_grad(set_to_none=True)
             out = values_at(self._field, x)
+            if self._reduce is not None:
+                out = self._reduce(out)
             loss = self._loss(out, y, w)
             loss.backward()  # type: ignore[no-untyped-call]  # torch does not annotate it
         self._out = out.detach()
