@@ -24,6 +24,7 @@ _HOMES = {
     ),
     **dict.fromkeys(("ArcsineError", "arcsine_error"), "arcsine"),
     **dict.fromkeys(("Analysis", "analyze"), "report"),
+    "write_report": "run_report.report",
 }
 
 __getattr__, __dir__ = on_first_use(__name__, _HOMES)

@@ -56,13 +56,18 @@ def curve(rows: Sequence[Mapping[str, Any]], path: Path | str, *, title: str = "
         RunError: when the disk is full or fails; an earlier picture stays.
     """
     target = Path(path)
-    figure = new_figure((9.0, 3.6), target.name)
+    save_figure(curve_figure(rows, target.name, title=title), target)
+
+
+def curve_figure(rows: Sequence[Mapping[str, Any]], name: str, *, title: str = "") -> Figure:
+    """Return the figure of `curve` for the picture called `name`; raises `InputError` without matplotlib."""
+    figure = new_figure((9.0, 3.6), name)
     left, right = figure.subplots(1, 2)
     _panel(left, rows, "step")
     _panel(right, rows, "seconds")
     if title:
         figure.suptitle(title, fontsize=10)
-    save_figure(figure, target)
+    return figure
 
 
 def new_figure(size: tuple[float, float], name: str) -> Figure:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from fastsnf.train import FitResult
 
 CURVE = "curve.png"
+MADE = {
+    ".png": "picture", ".wav": "sound", ".ply": "mesh", ".nc": "map", ".mp4": "video", ".mkv": "video",
+    ".npz": "values", ".npy": "values",
+}
+"""What the reconstruction of a run is, by its suffix."""
 SSIM_POINTS = 1 << 24
 """Larger pictures are summarised without SSIM, whose computation holds some ten copies in float64."""
 
@@ -45,6 +50,7 @@ def run(options: FitOptions, folder: Path) -> None:
     """
     from rich.console import Console
 
+    from fastsnf.analysis import write_report
     from fastsnf.cli import fit_field, fit_setup
     from fastsnf.cli.progress import Header, Progress
     from fastsnf.train import Callback, Interrupted, fit
@@ -72,11 +78,13 @@ def run(options: FitOptions, folder: Path) -> None:
     finally:
         progress.close()
     similarity = _ssim(result, signal)
-    drawn = _draw(result, folder, Path(str(options.input)).name, console)
-    for line in report(result, folder, signal, similarity, drawn):
+    extra = {} if similarity is None else {"ssim": similarity}
+    name = Path(str(options.input)).name
+    drawn = _draw(result, folder, name, console)
+    write_report(result, signal, folder, title=name, more=extra)
+    for line in report(result, folder, signal, extra, drawn):
         console.print(line, soft_wrap=True)
     if options.json:
-        extra = {} if similarity is None else {"ssim": similarity}
         print(json.dumps({**result.summary(), **extra}, allow_nan=False))
 
 
@@ -86,25 +94,23 @@ def _teller(options: FitOptions, console: Console) -> Callable[[str], None]:
 
 
 def report(
-    result: FitResult, folder: Path, signal: Signal, similarity: float | None, drawn: bool
+    result: FitResult, folder: Path, signal: Signal, more: Mapping[str, float], drawn: bool
 ) -> list[str]:
     """Return the lines that end a fit: how good, how fast, and where everything is."""
+    from fastsnf.analysis.run_report.numbers import qualities, said
+    from fastsnf.analysis.run_report.report import REPORT_FILE
     from fastsnf.cli.progress import clock
     from fastsnf.train.checkpoint import FIELD_FILE
 
-    quality = [f"PSNR {result.psnr:.2f} dB"]
-    if result.psnr_holdout is not None:
-        quality.append(f"held-out PSNR {result.psnr_holdout:.2f} dB")
-    if result.psnr_published is not None:
-        quality.append(f"published PSNR {result.psnr_published:.2f} dB")
-    if similarity is not None:
-        quality.append(f"SSIM {similarity:.4f}")
+    quality = ", ".join(said(name, value) for name, value in qualities(result, more).items())
     speed = f"{result.points_per_second / 1e6:.2f} M points/s"
+    made = folder / signal.default_name
     return [
-        f"{'result':<12}{', '.join(quality)}; {result.steps:,} steps in {clock(result.seconds)}, {speed}",
+        f"{'result':<12}{quality}; {result.steps:,} steps in {clock(result.seconds)}, {speed}",
         *adjustment_lines(result),
-        f"{'picture':<12}{folder / signal.default_name}",
+        f"{MADE.get(made.suffix, 'values'):<12}{made if result.left_out is None else result.left_out}",
         *([f"{'curve':<12}{folder / CURVE}"] if drawn else []),
+        f"{'report':<12}{folder / REPORT_FILE}",
         f"{'checkpoint':<12}{folder / FIELD_FILE}",
     ]
 
@@ -134,6 +140,7 @@ def _ssim(result: FitResult, signal: Signal) -> float | None:
     if signal.kind != "image" or signal.weights is not None or signal.size > SSIM_POINTS:
         return None
     shape = (*signal.shape, signal.out_features)
+    assert result.values is not None, "pictures are held"
     try:
         return ssim(result.values.reshape(shape), signal.values.reshape(shape))
     except InputError:

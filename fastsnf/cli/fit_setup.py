@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fastsnf.cli.fit_options import FitOptions
 from fastsnf.cli.iga_options import make_iga
-from fastsnf.cli.run_folder import given
+from fastsnf.cli.parse import option_name
+from fastsnf.cli.run_folder import given, is_folder
 from fastsnf.errors import InputError
 from fastsnf.train.config import FitConfig
 
@@ -16,25 +18,67 @@ if TYPE_CHECKING:
     from fastsnf.signals import Signal
 
 
-def open_signal(options: FitOptions) -> Signal:
+VOXELISED = ("occupancy",)
+"""Kinds whose ``open`` takes long and tells its ``progress``."""
+
+READ_BY: dict[str, tuple[str, ...]] = {
+    "size": ("image", "video", "super-resolution"),
+    "squeeze": ("image", "video", "super-resolution"),
+    "mode": ("image", "video", "super-resolution"),
+    "resolution": ("occupancy",),
+    "key": ("occupancy", "volume", "sphere"),
+    "threshold": ("occupancy",),
+    "crop": ("occupancy",),
+    "axes": ("occupancy",),
+    "time": ("sphere",),
+    "channels": ("audio",),
+    "start": ("audio", "video"),
+    "duration": ("audio", "video"),
+    "frames": ("video",),
+    "cache": ("occupancy",),
+}
+"""Every option of reading and the kinds of signals whose ``open`` takes it, under the same name."""
+
+
+def open_signal(options: FitOptions, progress: Callable[[int, int], None] | None = None) -> Signal:
     """Open the input as the options say.
+
+    Args:
+        options: what was typed.
+        progress: told (blocks done, blocks) while a mesh becomes voxels.
 
     Raises:
         InputError: when there is none, it cannot be read, or the options contradict each other.
     """
-    from fastsnf import signals
+    from fastsnf.signals.registry import class_of, kind_in
 
+    path = input_path(options)
+    if options.squeeze and options.size is None:
+        raise InputError("expected --size WxH with --squeeze; got --squeeze alone")
+    kind = kind_in(path, options.kind, options.key)
+    chosen = {name: value for name, value in given(options).items() if name in READ_BY}
+    for name, value in chosen.items():
+        if kind not in READ_BY[name]:
+            raise InputError(
+                f"expected no {option_name(name)} for the {kind} in {str(path)!r}; got {value}: it is for "
+                f"{' and '.join(READ_BY[name])}; drop it, or say with --kind what the input is"
+            )
+    if progress is not None and kind in VOXELISED:
+        chosen["progress"] = progress
+    signal: Signal = class_of(kind).open(path, **chosen)
+    return signal
+
+
+def input_path(options: FitOptions) -> Path:
+    """Return the file to fit; raises `InputError` when there is none, and for a folder that is no array."""
     if options.input is None:
         raise InputError("expected INPUT, the file to fit; got nothing; see fastsnf fit --help")
-    if Path(options.input).is_dir():
+    path = Path(options.input)
+    if is_folder(path):
         raise InputError(
             f"expected a file to fit; got the folder {options.input!r}: a run folder goes on with --resume"
         )
-    if options.squeeze and options.size is None:
-        raise InputError("expected --size WxH with --squeeze; got --squeeze alone")
-    return signals.open(
-        options.input, kind=options.kind, size=options.size, squeeze=options.squeeze, mode=options.mode
-    )
+    return path
 
 
 def make_config(options: FitOptions) -> FitConfig:

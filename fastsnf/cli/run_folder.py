@@ -23,13 +23,21 @@ SEARCH = "alpha_search"
 NEVER_KEPT = ("out", "resume", "json", "no_progress")
 """Options that say how to run the command and nothing about the run."""
 
-FREE = ("input", "steps", "epochs", "target_psnr", "time_limit")
+PATHS = ("from_", "cache")
+"""Options beside the input that name a place, which is kept as an absolute path."""
+
+FREE = ("input", "steps", "epochs", "target_psnr", "time_limit", "cache")
 """Options that a resumed run may take anew: the trainer itself refuses what would change its steps."""
 
 
 def given(options: FitOptions) -> dict[str, Any]:
     """Return the options that were given, by field name: flags that are set, all else that is not None."""
     return {name: value for name, value in vars(options).items() if value is not None and value is not False}
+
+
+def is_folder(path: Path | str) -> bool:
+    """Return whether a path is a folder that may be a run's: a zarr array is a folder too, and an input."""
+    return Path(path).is_dir() and Path(path).suffix.lower() != ".zarr"
 
 
 def new_folder(options: FitOptions) -> Path:
@@ -45,7 +53,7 @@ def resume_folder(options: FitOptions) -> Path:
     Raises:
         InputError: when there is none, or both INPUT and ``--out`` are folders.
     """
-    named = options.input is not None and Path(options.input).is_dir()
+    named = options.input is not None and is_folder(options.input)
     if named and options.out is not None:
         raise InputError(f"expected one run folder to resume; got {options.input} and --out {options.out}")
     if options.out is not None or named:
@@ -69,8 +77,9 @@ def arguments(options: FitOptions) -> list[str]:
     """Return the arguments that give `options` again from any folder, without those of `NEVER_KEPT`."""
     kept = {name: value for name, value in given(options).items() if name not in NEVER_KEPT}
     words = [str(Path(kept.pop("input")).absolute())] if "input" in kept else []
-    if "from_" in kept:
-        kept["from_"] = Path(kept["from_"]).absolute()
+    for name in PATHS:
+        if name in kept:
+            kept[name] = Path(kept[name]).absolute()
     for name, value in kept.items():
         if value is True:
             words.append(option_name(name))
@@ -122,7 +131,7 @@ def merged(now: FitOptions, before: FitOptions, folder: Path) -> FitOptions:
         InputError: for an option given now that contradicts the run.
     """
     old, new = given(before), given(now)
-    if now.input is not None and Path(now.input).is_dir():
+    if now.input is not None and is_folder(now.input):
         del new["input"]
     if new.get("alpha") == AUTO and search_of(folder) is not None:
         del new["alpha"]  # what it found holds for the whole run

@@ -14,9 +14,10 @@ from typing import Annotated, Any
 import tyro
 
 from fastsnf.cli.fit_options import FitOptions
+from fastsnf.cli.fit_signal_options import SignalOptions
 from fastsnf.cli.options import default
 
-SIGNAL = ("kind", "size", "squeeze", "mode")
+SIGNAL = tuple(field.name for field in dataclasses.fields(SignalOptions) if field.name != "holdout")
 """Options of ``fit`` that say how a signal is read."""
 
 
@@ -47,10 +48,13 @@ def with_fit_options(
 
 
 def documented(options: type[Any]) -> Mapping[str, str]:
-    """Return the strings below the fields of a dataclass, by field."""
+    """Return the strings below the fields of a dataclass and of those that it extends, by field."""
+    found: dict[str, str] = {}
+    for base in options.__bases__:
+        if dataclasses.is_dataclass(base):
+            found |= documented(base)
     body = ast.parse(textwrap.dedent(inspect.getsource(options))).body[0]
     assert isinstance(body, ast.ClassDef), "the source of a class"
-    found = {}
     for entry, after in zip(body.body, body.body[1:], strict=False):
         if not (isinstance(entry, ast.AnnAssign) and isinstance(entry.target, ast.Name)):
             continue

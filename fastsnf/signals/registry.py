@@ -17,7 +17,7 @@ def open(path: str | os.PathLike[str], kind: str | None = None, **options: Any) 
     """Open the signal in the file `path`.
 
     Args:
-        path: the file; its suffix says the kind (`fastsnf.signals.kinds.FILE_KINDS`), of arrays their values do.
+        path: the file; its suffix says the kind (`fastsnf.signals.kinds.FILE_KINDS`), of an array its values.
         kind: the kind, whatever the suffix.
         options: those of the kind's own ``open``, for an image `Image.open`.
 
@@ -25,11 +25,15 @@ def open(path: str | os.PathLike[str], kind: str | None = None, **options: Any) 
         InputError: no such file, a kind that is not known, or what the kind's ``open`` raises.
     """
     path = Path(os.fsdecode(path))
-    return class_of(kind_in(path, kind)).open(path, **options)
+    return class_of(kind_in(path, kind, options.get("key"))).open(path, **options)
 
 
-def kind_in(path: str | os.PathLike[str], kind: str | None = None) -> str:
-    """Return the kind of the signal in the file `path`: `kind`, else by its suffix, of an array by its values.
+def kind_in(path: str | os.PathLike[str], kind: str | None = None, key: str | None = None) -> str:
+    """Return the kind of the signal in the file `path`: `kind`, else by its suffix, an array by its values.
+
+    Args:
+        path, kind: as in `open`.
+        key: the name of the array, in a file with several.
 
     Raises:
         InputError: no such file, or a kind or a suffix that is not known.
@@ -41,7 +45,7 @@ def kind_in(path: str | os.PathLike[str], kind: str | None = None) -> str:
     if kind is None and path.suffix.lower() in ARRAYS:
         from fastsnf.signals.arrays import holds_occupancy
 
-        return "occupancy" if holds_occupancy(path) else "volume"
+        return "occupancy" if holds_occupancy(path, key) else "volume"
     return found
 
 

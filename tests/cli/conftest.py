@@ -53,8 +53,15 @@ def command(capsys, tmp_path, monkeypatch) -> Callable[..., Outcome]:
 def undrawn(monkeypatch) -> None:
     """Leave the drawing of curves, most of the time of a small fit, to the tests that start a process."""
     from fastsnf.analysis import plots
+    from fastsnf.analysis.run_report import report
+    from fastsnf.errors import InputError
+
+    def undrawn(*args: object) -> None:
+        raise InputError("not drawn in this test")
 
     monkeypatch.setattr(plots, "curve", lambda rows, path, title: Path(path).touch())
+    monkeypatch.setattr(report, "curve_picture", undrawn)
+    monkeypatch.setattr(report, "spectrum_picture", undrawn)
 
 
 def picture(path: Path, height: int, width: int) -> Path:

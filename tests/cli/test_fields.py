@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fastsnf.cli.fit_options import ENCODING_NAMES, NORMS
+from fastsnf.cli.fit_field_options import ENCODING_NAMES, NORMS
 from fastsnf.encodings import ENCODINGS
 from fastsnf.presets import PRESETS
 from tests.cli.conftest import picture

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from fastsnf.cli.fit_options import BIAS_INITS, INITS, FitOptions
+from fastsnf.cli.fit_field_options import BIAS_INITS, INITS
+from fastsnf.cli.fit_options import FitOptions
 from fastsnf.cli.run_folder import arguments
 from tests.cli.conftest import finish, picture, spawn
 
@@ -342,7 +343,19 @@ def test_the_help_states_the_defaults_of_the_layers_below(command):
     snf = {name: parameter.default for name, parameter in inspect.signature(SNF).parameters.items()}
     assert f"Width of the hidden layers. (default: {snf['hidden_features']})" in shown
     assert f"L + 2 linear layers. (default: {snf['hidden_layers']})" in shown
-    assert f"(default: {DEFAULTS['image'].alpha} for images)" in shown
+    alphas = {kind: f"{DEFAULTS[kind].alpha:g}" for kind in DEFAULTS}
+    assert alphas["sphere"] == alphas["volume"]
+    assert (
+        f"(default: {alphas['image']} for images, {alphas['occupancy']} occupancy, "
+        f"{alphas['sphere']} sphere and volume, {alphas['audio']} audio)"
+    ) in shown
+    firsts = {kind: f"{DEFAULTS[kind].first_omega:g}" for kind in DEFAULTS}
+    assert (
+        f"(default: {firsts['image']}; {firsts['occupancy']} for occupancy, {firsts['audio']} audio;" in shown
+    )
+    assert (
+        f"(default: {DEFAULTS['image'].hidden_omega:g}; {DEFAULTS['occupancy'].hidden_omega:g} for" in shown
+    )
     assert f"(default: {FitConfig.default_batch})" in shown
     assert f"(default: {FitConfig.default_steps} when no other rule is given)" in shown
     assert FitConfig().base_lr == 1e-3

@@ -4,7 +4,8 @@ import dataclasses
 
 import pytest
 
-from fastsnf.cli.fit_options import BIAS_INITS, ENGINES, FitOptions
+from fastsnf.cli.fit_field_options import BIAS_INITS
+from fastsnf.cli.fit_options import ENGINES, FitOptions
 from fastsnf.cli.parse import option_names, parse
 from fastsnf.errors import InputError
 

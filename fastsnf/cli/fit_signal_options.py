@@ -1,0 +1,52 @@
+"""The options of ``fastsnf fit`` that say how its input is read; which kinds take which is in `fit_setup`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastsnf.cli.options import choice, default, integer, number, picture_size, text
+from fastsnf.signals.kinds import FROM_FILES
+
+CROPS = ("tight", "wire")
+AXES = ("ij", "xy")
+MAX_VOXELS = 1 << 16
+"""Bound against slips of the keyboard: 65,536 cubed is 35 TB of bits."""
+
+
+@dataclass(frozen=True)
+class SignalOptions:
+    """What the input is, and how it becomes a signal."""
+
+    kind: Annotated[str | None, choice(FROM_FILES), default("from the file")] = None
+    """What the input is."""
+    size: Annotated[tuple[int, int] | None, picture_size(), default("as it is")] = None
+    """Crop the picture at its centre to this aspect ratio, then resize it."""
+    squeeze: Annotated[bool, default("")] = False
+    """With --size: resize without the crop."""
+    mode: Annotated[str | None, choice(("rgb", "gray")), default("as it is")] = None
+    """Convert the picture to colour or to gray."""
+    resolution: Annotated[int | None, integer("R", 8, MAX_VOXELS), default("256")] = None
+    """Of a mesh: voxels along its longest axis."""
+    key: Annotated[str | None, text("NAME"), default("the only one")] = None
+    """Of a file with several arrays or variables: the one to fit."""
+    threshold: Annotated[float | None, number("T"), default("between its two values")] = None
+    """Of a grid: voxels above T are inside."""
+    crop: Annotated[str | None, choice(CROPS), default("none")] = None
+    """Of a grid: to the box of what is inside; wire is WIRE's, without the last slice along each axis."""
+    axes: Annotated[str | None, choice(AXES), default("ij")] = None
+    """Order of the coordinates of a solid; xy exchanges the first two, as WIRE does."""
+    time: Annotated[int | None, integer("INDEX", 0), default("0")] = None
+    """Of a file with several times: the one to fit."""
+    channels: Annotated[str | None, choice(("all", "mono")), default("all")] = None
+    """Of a sound: mono is the mean of its channels."""
+    start: Annotated[float | None, number("S"), default("0")] = None
+    """Of a sound or a video: seconds to leave out at its start."""
+    duration: Annotated[float | None, number("S", above=0), default("to the end")] = None
+    """Of a sound or a video: seconds to fit."""
+    frames: Annotated[int | None, integer("N", 1), default("all")] = None
+    """Of a video: frames to fit at most."""
+    cache: Annotated[str | None, text("DIR"), default("~/.cache/fastsnf")] = None
+    """Where bit files of occupancy are kept; $FASTSNF_CACHE names it too."""
+    holdout: Annotated[int | None, integer("K", 2), default("train on all points")] = None
+    """Train on every K-th point of each axis and report PSNR on the others too."""
