@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
-import json
 import math
 import os
 import tempfile
@@ -21,12 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsnf.errors import InputError, RunError
-from fastsnf.signals.atomic import WRONG_PLACE, atomic_write
+from fastsnf.signals.atomic import WRONG_PLACE
+from fastsnf.signals.bit_sidecar import as_json, damaged, read_sidecar, sidecar_of, write_sidecar
 from fastsnf.signals.bits import PIECE, BitGrid, checked_voxels, octets_of, packed_octets
-from fastsnf.signals.cache import key_of
-
-VERSION = 1
-"""Of the bit files and of how they are made; files of other versions are built again."""
 
 _NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
 _NO_PREALLOCATION = (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
@@ -49,28 +45,28 @@ def packed(path: str | os.PathLike[str], facts: Mapping[str, Any] | None = None)
         InputError: a file or its sidecar is missing, damaged, or of something else.
     """
     path = Path(path)
-    sidecar = _sidecar(path)
-    if facts is not None and sidecar["facts"] != _as_json(facts):
-        raise _damaged(path, "it was made from something else")
+    sidecar = read_sidecar(path)
+    if facts is not None and sidecar["facts"] != as_json(facts):
+        raise damaged(path, "it was made from something else")
     shape, sha256 = tuple(sidecar["shape"]), sidecar["sha256"]
     size = octets_of(math.prod(shape))
     try:
         with path.open("rb") as file:
             found = os.fstat(file.fileno()).st_size
             if found != size:
-                raise _damaged(path, f"{found} octets instead of {size}")
+                raise damaged(path, f"{found} octets instead of {size}")
             if _sha256(file) != sha256:
-                raise _damaged(path, "its SHA-256 is not that of its sidecar")
+                raise damaged(path, "its SHA-256 is not that of its sidecar")
             # Private, so that a stray write could never reach the file; pages that nobody writes are shared.
             octets = np.memmap(file, dtype=np.uint8, mode="c", shape=(size,))
     except OSError as cause:
-        raise _damaged(path, cause.strerror or str(cause)) from cause
+        raise damaged(path, cause.strerror or str(cause)) from cause
     return BitGrid(shape, np.asarray(octets), path, mapped=True, sha256=sha256)
 
 
 def notes_of(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Return the notes that were given to `build` with the bit file `path`; raises as `packed`."""
-    return _sidecar(Path(path))["notes"]
+    return read_sidecar(Path(path))["notes"]
 
 
 def build(
@@ -100,7 +96,7 @@ def build(
         InputError: the folder cannot be written, or `slabs` raises it.
         RunError: no space or a failing disk, nothing is left behind; or `slabs` raises it.
     """
-    path, facts = Path(path), _as_json(facts)
+    path, facts = Path(path), as_json(facts)
     shape = checked_voxels(shape)
     with _disk_errors(path), _locked(path) as alone:
         with contextlib.suppress(InputError):
@@ -110,8 +106,8 @@ def build(
         sidecar_of(path).unlink(missing_ok=True)  # first: at no time may it describe other bits
         try:
             sha256 = _write(path, shape, slabs, progress)
-            sidecar = {"version": VERSION, "shape": list(shape), "sha256": sha256, "facts": facts}
-            _write_sidecar(path, {**sidecar, "notes": _as_json(notes or {})})
+            sidecar = {"shape": list(shape), "sha256": sha256, "facts": facts, "notes": as_json(notes or {})}
+            write_sidecar(path, sidecar)
         except BaseException:
             path.unlink(missing_ok=True)  # without a sidecar nobody would use it
             raise
@@ -136,38 +132,17 @@ def build_unnamed(
     return BitGrid(shape, np.asarray(octets), mapped=True, sha256=sha256)
 
 
-def sidecar_of(path: Path) -> Path:
-    """Return where the description of the bit file `path` lies."""
-    return path.with_name(f"{path.name}.json")
-
-
-def _sidecar(path: Path) -> dict[str, Any]:
-    """Return what the sidecar of the bit file `path` says, once it is seen to be whole."""
-    try:
-        with sidecar_of(path).open("rb") as file:
-            sidecar = json.loads(file.read(PIECE))
-        if sidecar.pop("checksum") != key_of(sidecar):
-            raise ValueError("its checksum differs")
-        if sidecar["version"] != VERSION:
-            raise ValueError(f"version {sidecar['version']!r} instead of {VERSION}")
-        checked_voxels(sidecar["shape"])
-        return sidecar
-    except OSError as cause:
-        raise _damaged(path, cause.strerror or str(cause)) from cause
-    # ValueError: no JSON, and an `InputError` of the shape
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as cause:
-        raise _damaged(path, f"its sidecar is damaged: {cause}") from cause
-
-
-def _write_sidecar(path: Path, sidecar: dict[str, Any]) -> None:
-    with atomic_write(sidecar_of(path)) as file:
-        file.write(json.dumps({**sidecar, "checksum": key_of(sidecar)}, indent=1).encode())
-    _sync_folder(path.parent)
-
-
-def _as_json(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `facts` as a JSON file gives them back: tuples are lists."""
-    return json.loads(json.dumps(dict(facts)))
+def filled(shape: Sequence[int], slabs: Slabs, progress: Progress | None = None) -> BitGrid:
+    """Return a grid in memory, filled from `slabs`; arguments as those of `build`."""
+    grid, done = BitGrid.zeros(shape), 0
+    for octets in _octets(slabs()):
+        part = grid.octets[done : done + len(octets)]
+        part[:] = octets[: len(part)]
+        done += len(octets)
+        if progress is not None:
+            progress(min(8 * done, grid.size), grid.size)
+    _check_length(done, grid.size)
+    return grid
 
 
 def _write(path: Path, shape: tuple[int, ...], slabs: Slabs, progress: Progress | None) -> str:
@@ -196,10 +171,16 @@ def _fill(file: IO[bytes], shape: tuple[int, ...], slabs: Slabs, progress: Progr
         hasher.update(octets.data)
         if progress is not None:
             progress(min(8 * done, points), points)
-    if done != size:
-        raise InputError(f"expected slabs of {points} voxels, {size} octets; got {done} octets")
+    _check_length(done, points)
     file.flush()
     return hasher.hexdigest()
+
+
+def _check_length(octets: int, points: int) -> None:
+    if octets != octets_of(points):
+        raise InputError(
+            f"expected slabs of {points} voxels, {octets_of(points)} octets; got {octets} octets"
+        )
 
 
 def _octets(slabs: Iterable[NDArray[Any]]) -> Iterator[NDArray[np.uint8]]:
@@ -266,15 +247,6 @@ def _sweep(path: Path) -> None:
             stray.unlink(missing_ok=True)
 
 
-def _sync_folder(folder: Path) -> None:
-    """Flush a folder, so that a rename in it survives a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 @contextlib.contextmanager
 def _disk_errors(path: Path) -> Iterator[None]:
     """Turn the system's errors into a line that says what to do."""
@@ -291,9 +263,3 @@ def _disk_errors(path: Path) -> Iterator[None]:
             f"expected to write the bits of a grid to {str(path.parent)!r}; got: {reason}; free some space, "
             "or name another folder with FASTSNF_CACHE or the option cache"
         ) from cause
-
-
-def _damaged(path: Path, reason: str) -> InputError:
-    return InputError(
-        f"expected a bit file with its sidecar; got {str(path)!r}: {reason}; remove it, it is made again"
-    )
