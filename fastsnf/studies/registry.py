@@ -70,6 +70,16 @@ STUDIES: dict[str, Entry] = {
         "ScalingSettings",
         "scaling:Scaling",
     ),
+    "nfsl-occupancy": _nfsl(
+        "NFSL, Table 1, Fig. 6: an occupancy field of wavelets from each initializer (needs --data)",
+        "OccupancySettings",
+        "occupancy:OccupancyFields",
+    ),
+    "nfsl-sisr": _nfsl(
+        "NFSL, Fig. 5: super-resolution with Gaussian networks from each initializer (needs --data)",
+        "SisrSettings",
+        "sisr:SuperResolutions",
+    ),
     "vi3nr-tables": _vi3nr(
         "VI3NR, Tables 1 to 4: weights by initializer, sigma_p, and errors of the 100-layer, 1,000-wide net",
         "TablesSettings",
@@ -84,6 +94,11 @@ STUDIES: dict[str, Entry] = {
         "VI3NR, Tables 5 and 8, Fig. 2b, 3, 5: images by initializer, sigma_p and depth (needs --data)",
         "ImagesSettings",
         "images:Images",
+    ),
+    "ws-table1": _ws(
+        "Weight scaling, Tables 1 and 4: all fields on images, occupancy, spheres or audio (needs --data)",
+        "Table1Settings",
+        "table1:Table1",
     ),
     "ws-init": _ws(
         "Weight scaling, Prop. 3.1 and Fig. 4, 5, 9, 11: initialized fields before any step",

@@ -79,3 +79,47 @@ class ScalingSettings(Settings):
                 f"expected at most {width * height} pixels, as --size {self.size} has; got "
                 f"{max(self.pixels)}: take fewer, or a larger --size"
             )
+
+
+@dataclass(frozen=True, kw_only=True)
+class OccupancySettings(Settings):
+    """NFSL, Sec. 5.3 (Table 1, Fig. 6): a wavelet field of an occupancy grid from each initializer."""
+
+    data: str | None = setting(None, "The Thai statue's grid, another grid, or a mesh.", "PATH")
+    size: int = setting(512, "Voxels along a mesh's longest side.", least=8)
+    inits: tuple[str, ...] = setting(INITS, "Initializers.", "NAME,NAME", choices=INITS)
+    omega: float = setting(10.0, "Frequency of the wavelet; the paper's is not public.", "W", above=0.0)
+    scale: float = setting(40.0, "Scale of the wavelet, as in WIRE's script.", "S", above=0.0)
+    lr: float = setting(5e-3, "Learning rate, as in WIRE's script.", "LR", above=0.0)
+    passes: int = setting(200, "Passes over the grid, as in WIRE's script.", least=1)
+    batch: int = setting(200_000, "Points a step, as in WIRE's script.", least=1)
+    hidden_features: int = setting(256, "Width F: F / sqrt 2 complex features.", "F", least=1)
+    hidden_layers: int = setting(2, "Hidden layers after the first, as in WIRE's script.", "L", least=0)
+    seeds: int = setting(1, "Trainings of each initializer.", least=1)
+    device: str = setting("auto", "Where to train, as torch names it.", "DEVICE")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SisrSettings(Settings):
+    """NFSL, Sec. 5.2 (Fig. 5): super-resolution through average pooling, from each initializer."""
+
+    data: str | None = setting(None, "A picture, or a folder of them (the paper: one of DIV2K).", "PATH")
+    images: int = setting(1, "The first so many pictures of the folder.", least=1)
+    size: str = setting("256x256", "Crop and resize; the paper does not say its size.", "WxH")
+    factor: int = setting(4, "Pixels along a side that are averaged.", "K", least=2)
+    inits: tuple[str, ...] = setting(INITS, "Initializers.", "NAME,NAME", choices=INITS)
+    sigma: float = setting(0.1, "Deviation of the Gaussian activation.", "S", above=0.0)
+    lr: float = setting(1e-3, "Learning rate; the paper's is not public.", "LR", above=0.0)
+    steps: int = setting(1000, "Steps on all pixels of the small picture.", least=1)
+    hidden_features: int = setting(256, "Width.", "F", least=1)
+    hidden_layers: int = setting(1, "Hidden layers after the first: the paper's two in all.", "L", least=0)
+    seeds: int = setting(3, "Trainings of each initializer.", least=1)
+    device: str = setting("auto", "Where to train, as torch names it.", "DEVICE")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        width, height = parse_size(self.size)
+        if width % self.factor or height % self.factor:
+            raise InputError(
+                f"expected --size divisible by --factor {self.factor}; got {self.size}: choose another"
+            )

@@ -11,6 +11,7 @@ from typing import Any
 
 from fastsnf.errors import InputError
 from fastsnf.studies.settings import Settings, setting
+from fastsnf.studies.ws.published import METHODS, SIGNALS
 
 AXES = ("size", "width", "depth", "picture")
 """What the best factor is compared over."""
@@ -155,3 +156,32 @@ class NtkSettings(FitsSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         _check_factors("alphas", self.alphas)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table1Settings(Settings):
+    """Table 1, and with --long Table 4: weight scaling beside every baseline on one kind of signal.
+
+    A size, a width or steps of 0 are the paper's: images of 512 pixels a side at width 512 and 150 steps
+    (300), the others at width 256: ERA5 5,000 steps (15,000), Bach 1,000 (5,000), a grid of 512^3 in 50
+    passes (100).
+    """
+
+    data: str | None = setting(
+        None,
+        "Its file, or a folder of such files (png; wav; nc; npz; obj, mat, npy, ...).",
+        "PATH",
+    )
+    signal: str = setting("image", "What the data are.", "KIND", choices=SIGNALS)
+    long: bool = setting(False, "Train as long as for Table 4.", "")
+    methods: tuple[str, ...] = setting(METHODS, "Fields that are compared.", "NAME,NAME", choices=METHODS)
+    files: int = setting(24, "The first so many files of the folder.", least=1)
+    steps: int = setting(0, "Steps on all points; of occupancy passes over the grid.", least=0)
+    lr: float = setting(
+        0.0, "Learning rate; 0: 1e-4, of occupancy 5e-3 as in WIRE's script.", "LR", least=0.0
+    )
+    size: int = setting(0, "Pixels along a side, or voxels along a mesh's longest side.", least=0)
+    hidden_features: int = setting(0, "Width of the real fields.", "F", least=0)
+    hidden_layers: int = setting(3, "Hidden layers after the first.", "L", least=1)
+    seeds: int = setting(5, "Fits of each kind.", least=1)
+    device: str = _device()
