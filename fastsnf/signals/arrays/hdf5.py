@@ -23,7 +23,7 @@ MAX_CHUNK = 1 << 30
 _SLACK = 1 << 16
 
 _FILTERS = {1: "deflate", 2: "shuffle", 3: "fletcher32", 4: "szip", 5: "nbit", 6: "scaleoffset", 32000: "lzf"}
-"""Filters that come with HDF5 and h5py; others are plugins: code that is loaded because a file asks for it."""
+"""Filters that come with HDF5 and h5py; others are plugins, code loaded because a file asks for it."""
 
 _ARRAYS_OF_MATLAB = (
     "double",
