@@ -14,7 +14,7 @@ from fastsnf.ntk.groups import Members
 from fastsnf.train.grouping import Grouping
 from fastsnf.train.points import Points
 from fastsnf.train.step import Step
-from fastsnf.train.updates import Batch, Updates
+from fastsnf.train.updates import Updates
 
 
 class AdjustedUpdates(Updates):
@@ -43,23 +43,24 @@ class AdjustedUpdates(Updates):
             device=device,
             batch=grouping.sampler.groups,
         )
-        self._everything: Batch | None = None
+        self._everything: tuple[Tensor, Tensor, Tensor | None] | None = None
 
     def gradients(self, index: Tensor | slice) -> Tensor:
         """Fill in the adjusted gradients for the groups `index`; return the plain loss, 0-d."""
         members: Members | None = None
         if isinstance(index, slice):
-            self.batch = self._whole()
+            batch = self._whole()
         elif self._points.resident:
             members = self._adjuster.members(index)
-            self.batch = self._points.batch(members.points)
+            batch = self._points.tensors(members.points)
         else:  # the host reads the points: their numbers need not come back from the device
             here = self._grouping.groups.members(index)
-            self.batch = self._points.batch(here.points)
+            batch = self._points.tensors(here.points)
             members = here.to(self._device)
+        self.batch = batch
         if self._grouping.plain:
-            return self._step.gradients(*self.batch)
-        return self._adjuster.value_and_grad(self._field, *self.batch, members=members)
+            return self._step.gradients(*batch)
+        return self._adjuster.value_and_grad(self._field, *batch, members=members)
 
     def state_dict(self) -> dict[str, Any]:
         """Return what the next step depends on, beside weights and optimizer."""
@@ -73,9 +74,9 @@ class AdjustedUpdates(Updates):
         """Return the summary of the adjustment: its settings, and how it went."""
         return {**self._adjuster.report(), "groups_per_step": self._grouping.sampler.groups}
 
-    def _whole(self) -> Batch:
+    def _whole(self) -> tuple[Tensor, Tensor, Tensor | None]:
         """Return all points in the order in which they are taken, made once."""
         if self._everything is None:
-            batch = self._points.batch(slice(0, self._points.count))
+            batch = self._points.tensors(slice(0, self._points.count))
             self._everything = batch if self._grouping.plain else self._adjuster.arrange(*batch)
         return self._everything

@@ -6,9 +6,8 @@ import torch
 from torch import Tensor
 
 from fastsnf.errors import RunError
-from fastsnf.train.points import Batch
+from fastsnf.train.points import Batch, as_tensors
 from fastsnf.train.state import FitState
-from fastsnf.train.step import as_tensors
 
 
 def diverged(

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from torch import Tensor
 
+from fastsnf.ops import Bits
 from fastsnf.train.callbacks import Callback
 from fastsnf.train.diverged import diverged
 from fastsnf.train.interrupt import Interrupt
@@ -115,7 +116,7 @@ class Loop:
             raise diverged(self._state, batch, self._rate, saved, step=step, finite=self._finite)
         self._state.loss, self._finite = loss, step
 
-    def _after(self, y: Tensor, w: Tensor | None, lr: float, done: bool) -> bool:
+    def _after(self, y: Tensor | Bits, w: Tensor | None, lr: float, done: bool) -> bool:
         """Do what is due after a step of targets y and weights w; return whether the fit is done."""
         state = self._state
         done = done or self._on_target(y, w)
@@ -126,7 +127,7 @@ class Loop:
             self._checkpoint()
         return done
 
-    def _on_target(self, y: Tensor, w: Tensor | None) -> bool:
+    def _on_target(self, y: Tensor | Bits, w: Tensor | None) -> bool:
         """Return whether the PSNR over all points has reached the target.
 
         It is looked at once an epoch at most, and only when the batch has reached it, so that it depends on
@@ -141,7 +142,7 @@ class Loop:
         state.preview, state.preview_step = plan.evaluate(), state.step
         return state.preview is not None and state.preview.psnr >= target
 
-    def _log(self, y: Tensor, w: Tensor | None, lr: float) -> None:
+    def _log(self, y: Tensor | Bits, w: Tensor | None, lr: float) -> None:
         """Record a row of metrics: loss and PSNR are those of the last batch, before its update."""
         state = self._state
         assert state.loss is not None, "a row follows a step"

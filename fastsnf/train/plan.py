@@ -81,7 +81,7 @@ class Plan:
         def coordinates() -> Iterator[Tensor]:
             for start in range(0, self.points.count, SETTLED_AT_ONCE):
                 end = min(start + SETTLED_AT_ONCE, self.points.count)
-                yield self.points.batch(slice(start, end))[0]
+                yield self.points.tensors(slice(start, end))[0]
 
         self.field.settle(coordinates)
 
@@ -176,7 +176,7 @@ def make_plan(field: Field, signal: Signal, config: FitConfig, *, beside: Plan |
     grouping = make_grouping(config, signal, train, points.count)
     sampler = _sampler(config, points, device, beside) if grouping is None else grouping.sampler
     _check_last_batch(field, sampler)
-    choice = resolve_engine(field, points.batch(slice(0, 1))[0], config.precision)
+    choice = resolve_engine(field, points.tensors(slice(0, 1))[0], config.precision)
     if grouping is not None and not grouping.plain:
         underlying(field)  # now, not at the first step: it has no NTK where the batch couples its points
         check_fits(field, grouping.sampler.groups)

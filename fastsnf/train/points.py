@@ -20,6 +20,14 @@ Batch = tuple[Tensor | ops.GridPoints, Tensor | ops.Bits, Tensor | None]
 """Coordinates [B, D] or points of a grid by number, values [B, C] or the grid's bits, weights [B] or None."""
 
 
+def as_tensors(x: Tensor | ops.GridPoints, y: Tensor | ops.Bits) -> tuple[Tensor, Tensor]:
+    """Return the coordinates [B, D] and values [B, C] of a batch that may name points by number."""
+    if isinstance(y, ops.Bits):
+        assert isinstance(x, ops.GridPoints), "bits belong to points by number"
+        y = y.at(x)
+    return x.coordinates() if isinstance(x, ops.GridPoints) else x, y
+
+
 class Points:
     """A subset of a signal's points, ready for training.
 
@@ -88,6 +96,11 @@ class Points:
         if isinstance(index, Tensor) and self._device.type == "cpu":
             self._last = index, batch
         return batch
+
+    def tensors(self, index: Tensor | slice) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Return `batch` with coordinates and values that are there."""
+        x, y, w = self.batch(index)
+        return *as_tensors(x, y), w
 
     def _batch(self, index: Tensor | slice) -> Batch:
         if self.by_number:

@@ -16,6 +16,7 @@ from fastsnf.train.evaluate import values_at
 from fastsnf.train.losses import make_loss, mse, outputs_of, reduction_of, to_values
 from fastsnf.train.metrics import psnr_of
 from fastsnf.train.optimizers import make_optimizer
+from fastsnf.train.points import as_tensors
 
 
 class Step:
@@ -98,14 +99,6 @@ class Step:
                 )
             self._field.take_gradients(d_weights, d_biases)
         return loss
-
-
-def as_tensors(x: Tensor | ops.GridPoints, y: Tensor | ops.Bits) -> tuple[Tensor, Tensor]:
-    """Return the coordinates [B, D] and values [B, C] of a batch that may name points by number."""
-    if isinstance(y, ops.Bits):
-        assert isinstance(x, ops.GridPoints), "bits belong to points by number"
-        y = y.at(x)
-    return x.coordinates() if isinstance(x, ops.GridPoints) else x, y
 
 
 def make_step(field: Field, config: FitConfig | None = None) -> Step:
