@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -27,7 +28,7 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
     """
     # Beside its destination, so that the replacement stays within one file system.
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with _place_errors(path):
         try:
             with temporary.open("wb") as file:
                 yield file
@@ -37,6 +38,50 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
         finally:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Make a temporary folder beside `path` to be filled, and put it in the place of `path` at the end.
+
+    A folder that was at `path` is there until the new one takes its place, and then removed.
+
+    Raises:
+        InputError, RunError: as `atomic_write`.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    former = path.with_name(f".{path.name}.{os.getpid()}.old")
+    with _place_errors(path):
+        try:
+            shutil.rmtree(temporary, ignore_errors=True)
+            temporary.mkdir()
+            yield temporary
+            for file in temporary.rglob("*"):
+                _sync(file)
+            if path.is_dir() and not path.is_symlink():
+                path.rename(former)
+            temporary.rename(path)
+        finally:
+            if former.is_dir() and not path.exists():
+                former.rename(path)  # the second of two renames failed
+            for left in (temporary, former):
+                shutil.rmtree(left, ignore_errors=True)
+
+
+def _sync(path: Path) -> None:
+    """Have the disk hold a file or a folder."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _place_errors(path: Path) -> Iterator[None]:
+    """Turn the system's errors of writing at `path` into those of the request and of the disk."""
+    try:
+        yield
     except OSError as cause:
         reason = cause.strerror or str(cause)
         if cause.errno in WRONG_PLACE:

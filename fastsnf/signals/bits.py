@@ -105,6 +105,15 @@ class BitGrid:
         part = np.unpackbits(np.asarray(self.octets[start // 8 : octets_of(stop)]), bitorder="little")
         return part[start % 8 : start % 8 + stop - start].view(np.bool_)
 
+    def rows(self, planes: range, rows: range) -> NDArray[np.bool_]:
+        """Return the voxels of ranges of the first two of three axes: bool `[planes, rows, shape[2]]`."""
+        _, height, width = self.shape
+        found = np.empty((len(planes), len(rows), width), dtype=np.bool_)
+        for place, plane in enumerate(planes):
+            start, stop = ((plane * height + row) * width for row in (rows.start, rows.stop))
+            found[place] = self.run(start, stop).reshape(-1, width)
+        return found
+
     def slab(self, first: int, last: int) -> NDArray[np.bool_]:
         """Return the voxels of first index `first` up to, without, `last`: bool `[last - first, ...]`."""
         if not 0 <= first <= last <= self.shape[0]:

@@ -12,11 +12,13 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from fastsnf.errors import InputError
+from fastsnf.signals.image_rendering import ImageRendering
 from fastsnf.signals.picture import Picture, in_mode, picture_from_samples, resized, with_weights
 from fastsnf.signals.read_image import MAX_PIXELS, read_picture
+from fastsnf.signals.rendering import Rendering
 from fastsnf.signals.signal import Signal, described
 from fastsnf.signals.size import parse_size
-from fastsnf.signals.write_image import quantised, write_picture
+from fastsnf.signals.write_image import ENCODERS, quantised, write_picture
 
 
 class Image(Signal):
@@ -38,6 +40,8 @@ class Image(Signal):
 
     kind: ClassVar[str] = "image"
     default_name: ClassVar[str] = "reconstruction.png"
+    sized_by: ClassVar[tuple[str, ...]] = ("size", "scale")
+    writes: ClassVar[tuple[str, ...]] = tuple(ENCODERS)
     unit: ClassVar[tuple[str, ...]] = ("row [pixel]", "column [pixel]")
 
     def __init__(
@@ -182,6 +186,12 @@ class Image(Signal):
         if self.out_features == 3:
             return quantised(picture, 8)
         return quantised(picture[:, :, 0], 8 if self.bits == 8 else 16)
+
+    def rendering(self, shape: Sequence[int]) -> Rendering:
+        """Return what gathers a rendering of `shape` (H, W): its samples alone, for an image without data."""
+        if self.held:
+            return super().rendering(shape)
+        return ImageRendering(self, self.grid_of(shape).shape)
 
     def write(self, values: Tensor, shape: Sequence[int], path: str | os.PathLike[str]) -> None:
         """Write the picture of `values` `[H W, C]` with `shape` (H, W) as PNG, JPEG or TIFF, by the suffix.

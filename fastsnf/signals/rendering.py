@@ -10,12 +10,16 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from fastsnf.errors import InputError
+
 if TYPE_CHECKING:
     from fastsnf.signals.signal import Signal
 
 
 class Rendering:
-    """Values `[N, C]` of `shape` points of a signal, all of them in memory; signals too large keep less.
+    """Values `[N, C]` of `shape` points of a signal, all of them in memory; subclasses keep less.
+
+    Memory is taken with the first chunk, so that `bytes` can be asked before.
 
     Args:
         signal: whose rendering it is.
@@ -24,20 +28,35 @@ class Rendering:
 
     def __init__(self, signal: Signal, shape: Sequence[int]) -> None:
         self.signal, self.shape = signal, tuple(shape)
-        self.values = torch.empty(math.prod(self.shape), signal.out_features)
+        self.size = math.prod(self.shape)
+        self._values: Tensor | None = None
 
-    @staticmethod
-    def bytes_of(signal: Signal, shape: Sequence[int]) -> int:
+    @classmethod
+    def bytes_of(cls, signal: Signal, shape: Sequence[int]) -> int:
         """Return the bytes that a rendering takes, writing it included."""
         return 3 * 4 * math.prod(shape) * signal.out_features
+
+    @property
+    def bytes(self) -> int:
+        """The bytes that it takes, writing it included."""
+        return self.bytes_of(self.signal, self.shape)
+
+    @property
+    def values(self) -> Tensor:
+        """The values float32 `[N, C]`; raises `InputError` where none are kept, or none have come."""
+        if self._values is None:
+            raise InputError(f"expected a rendering that keeps values; got a {type(self).__name__} without")
+        return self._values
 
     def add(self, start: int, values: Tensor) -> None:
         """Take the values `[B, C]` of the points from number `start` on; chunks come in order, gapless."""
         values = values.to("cpu", torch.float32)
-        if len(values) == len(self.values):  # all at once: no second copy in memory
-            self.values = values
-        else:
-            self.values[start : start + len(values)] = values
+        if len(values) == self.size:  # all at once: no second copy in memory
+            self._values = values
+            return
+        if self._values is None:
+            self._values = torch.empty(self.size, self.signal.out_features)
+        self._values[start : start + len(values)] = values
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """Write the file of the signal's kind, once all chunks are there; raises as `Signal.write`."""

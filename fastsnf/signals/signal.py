@@ -46,6 +46,9 @@ class Signal(ABC):
         unit: names of the user's coordinates, U of them, which `to_coordinates` takes; empty for the place
             along each axis of the grid, counted from 0.
         indirect: whether a value is made of several outputs of the field, by `reduce`.
+        sized_by: what the resolution of a rendering may be asked for by: ``size``, ``scale``, ``resolution``
+            (`fastsnf render`).
+        writes: suffixes of the files that a rendering can be written to; empty for that of `default_name`.
     """
 
     kind: ClassVar[str]
@@ -53,6 +56,8 @@ class Signal(ABC):
     metrics: ClassVar[tuple[str, ...]] = ()
     unit: ClassVar[tuple[str, ...]] = ()
     indirect: ClassVar[bool] = False
+    sized_by: ClassVar[tuple[str, ...]] = ("scale",)
+    writes: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
         self,
@@ -188,6 +193,10 @@ class Signal(ABC):
                 f"expected a shape of {self.in_features} axes for a {self.kind}; got {tuple(shape)}"
             )
         return self._grid.resampled(shape)
+
+    def coordinates_of(self, shape: Sequence[int], index: Tensor | slice) -> Tensor:
+        """Return the coordinates, float32 `[B, D]`, of points `index` of a rendering with `shape` points."""
+        return self.grid_of(shape).at(index)
 
     def rendering(self, shape: Sequence[int]) -> Rendering:
         """Return what gathers a rendering with `shape` points chunk by chunk and writes it."""

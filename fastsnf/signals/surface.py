@@ -1,4 +1,4 @@
-"""The surface of a bit grid as triangles: scikit-image's marching cubes block by block, stitched without seams."""
+"""The surface of a bit grid as triangles: scikit-image's marching cubes block by block, without seams."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ def surface_of(
 ) -> tuple[Vertices, Faces]:
     """Return the surface between the occupied points of a grid and the others.
 
-    Marching cubes by Lewiner et al. (2003) at level 0.5, so that a vertex lies half-way between two neighbours
-    (or, rarely, inside a cell). Everything outside the grid counts as empty, which closes the surface at
-    the border, half a step beyond the last points. The result does not depend on the blocks: they overlap
-    in their outermost points, blocks of one value are left out, and vertices that two of them made are
-    one, found by their integer place in half steps. No copy of the grid is made, but of one row of blocks.
+    Marching cubes by Lewiner et al. (2003) at level 0.5, so that a vertex lies half-way between two
+    neighbours (or, rarely, inside a cell). Everything outside the grid counts as empty, which closes the
+    surface at the border, half a step beyond the last points. The result does not depend on the blocks: they
+    overlap in their outermost points, blocks of one value are left out, and vertices that two of them made
+    are one, found by their integer place in half steps. Of the grid, one row of blocks is unpacked at a time.
 
     Args:
         bits: the occupied points, of three axes.
@@ -47,8 +47,8 @@ def surface_of(
         progress: called with (rows of blocks done, all of them).
 
     Returns:
-        vertices: float32 `[V, 3]`, each once, in the order of the grid's coordinates, within its bounds but for
-            half a step.
+        vertices: float32 `[V, 3]`, each once, in the order of the grid's coordinates, within its bounds but
+            for half a step.
         faces: int32 `[F, 3]`, counter-clockwise seen from outside; every edge belongs to two of them.
             Both are empty for a grid of one value.
 
@@ -91,7 +91,8 @@ def _mixed_blocks(
     for number, (i, j) in enumerate(rows):
         bar = _bar(bits, i, j)
         if bar is not None:
-            some, every = bar.any(axis=(0, 1)), bar.all(axis=(0, 1))
+            columns = bar.reshape(-1, bar.shape[2])
+            some, every = np.logical_or.reduce(columns), np.logical_and.reduce(columns)
             for first, last in spans[2]:
                 k = slice(first + 1, last + 2)
                 if some[k].any() and not every[k].all():
@@ -108,18 +109,18 @@ def _spans(size: int, block: int) -> list[tuple[int, int]]:
 def _bar(bits: BitGrid, i: tuple[int, int], j: tuple[int, int]) -> NDArray[np.bool_] | None:
     """Return the values [i, j, size + 2] of a row of blocks, or None where all its bytes are 0."""
     _, rows, columns = bits.shape
-    top, bottom = max(j[0], 0), min(j[1] + 1, rows)
     planes = range(max(i[0], 0), min(i[1] + 1, bits.shape[0]))
+    among = range(max(j[0], 0), min(j[1] + 1, rows))
     # The rows of a plane are one run, whose first and last octet hold bits of its neighbours at most.
-    length = (bottom - top) * columns
-    starts = [(plane * rows + top) * columns for plane in planes]
+    length = len(among) * columns
+    starts = [(plane * rows + among.start) * columns for plane in planes]
     octets = np.asarray(bits.octets)
     if not any(octets[start // 8 : -(-(start + length) // 8)].any() for start in starts):
         return None
     bar = np.zeros((i[1] - i[0] + 1, j[1] - j[0] + 1, columns + 2), dtype=np.bool_)
-    for plane, start in zip(planes, starts, strict=True):
-        values = bits.run(start, start + length).reshape(-1, columns)
-        bar[plane - i[0], top - j[0] : bottom - j[0], 1:-1] = values
+    i_inside = slice(planes.start - i[0], planes.stop - i[0])
+    j_inside = slice(among.start - j[0], among.stop - j[0])
+    bar[i_inside, j_inside, 1:-1] = bits.rows(planes, among)
     return bar
 
 
@@ -131,7 +132,7 @@ def _keys(vertices: NDArray[Any], first: tuple[int, int, int], shape: tuple[int,
 
 
 def _stitched(keys: list[NDArray[np.int64]], triangles: list[Faces]) -> tuple[NDArray[np.int64], Faces]:
-    """Return the different keys, sorted, and the faces of all blocks as places among them; empties the lists."""
+    """Return the different keys, sorted, and all faces as places among them; empties the lists."""
     if not keys:
         return np.empty(0, np.int64), np.empty((0, 3), np.int32)
     joined = np.concatenate(keys)

@@ -49,7 +49,7 @@ def _doubled_edges(faces: NDArray[np.int32], count: int) -> NDArray[np.int64]:
 def _with_vertices(
     positions: NDArray[np.float32], faces: NDArray[np.int32], doubled: NDArray[np.int64]
 ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-    """Return the surface with a vertex within one pair of faces at each doubled edge, if they are still free."""
+    """Return the surface with a vertex amid one pair of faces at each doubled edge, if they are free."""
     face, corner, edge, rising = _around(faces, doubled, len(positions))
     middle = positions[faces[face]].mean(axis=1)
     # Vertices on a side belong to the cells at both of it, the middle of a face to one alone.
