@@ -1,0 +1,1 @@
+"""Sound files: what their headers promise, whether the file keeps it, decoding and writing by libsndfile."""
