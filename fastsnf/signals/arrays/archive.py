@@ -11,7 +11,8 @@ from typing import IO
 
 from fastsnf.errors import InputError
 from fastsnf.signals.arrays.limits import MAX_ENTRIES
-from fastsnf.signals.arrays.source import Source, expanded
+from fastsnf.signals.arrays.source import Source
+from fastsnf.signals.arrays.unnamed import expanded
 
 MAGICS = (b"PK\x03\x04", b"PK\x05\x06")
 

@@ -13,9 +13,13 @@ from numpy.typing import NDArray
 
 from fastsnf.errors import InputError
 from fastsnf.signals.arrays.faults import reading
+from fastsnf.signals.arrays.unnamed import copied
 
 SLAB_BYTES = 1 << 26
 """How much `Array.slabs` reads at once, unless told otherwise."""
+
+IN_MEMORY = 1 << 26
+"""Bytes up to which `Array.whole` copies into memory what cannot be mapped."""
 
 
 class Array:
@@ -30,7 +34,7 @@ class Array:
         close: lets go of the file.
         rows: entries of the first axis that cost no more than one: a chunk, or all if transposed.
         spacing: the distance of neighbours along each axis in the file's own unit, where it says so.
-        view: the whole array as a memory map, where the file allows one.
+        view: the whole array as a read-only memory map, in its byte order, where the file allows one.
         source: the format, for the metadata.
     """
 
@@ -102,9 +106,19 @@ class Array:
             yield first, self.slab(first, min(first + rows, self.shape[0]))
 
     def whole(self) -> NDArray[Any]:
-        """Return all entries, as a memory map where the file allows one."""
+        """Return all entries: of a large array as a memory map, of the file where that allows one.
+
+        Other large arrays are copied into a temporary file without a name. A map has the byte order and the
+        order of axes of the file.
+
+        Raises:
+            InputError: the file is damaged.
+            RunError: no room in the temporary folder.
+        """
         if self.view is not None:
             return self.view
+        if self.nbytes > IN_MEMORY:
+            return copied(self.path, self.shape, self.dtype, (slab for _, slab in self.slabs()))
         out = np.empty(self.shape, self.dtype)
         for first, slab in self.slabs():
             out[first : first + len(slab)] = slab
@@ -147,7 +161,6 @@ def mapped(
 ) -> Array:
     """Return the array whose entries a memory map has, in whatever order and byte order."""
     rows = 1 if view.flags.c_contiguous else view.shape[0]
-    native = view.dtype.isnative
     return Array(
         path,
         name,
@@ -156,6 +169,6 @@ def mapped(
         lambda first, last: view[first:last],
         rows=rows,
         spacing=spacing,
-        view=view if native else None,
+        view=view,
         source=source,
     )

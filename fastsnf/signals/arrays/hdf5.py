@@ -131,3 +131,5 @@ def _check(source: Source, name: str, data: Any) -> None:
         info = data.id.get_chunk_info(place)
         if info.size > 2 * chunk + _SLACK or info.byte_offset + info.size > source.size:
             raise ValueError(f"a chunk of {info.size} bytes at {info.byte_offset} of {name!r}")
+        if any(start >= size for start, size in zip(info.chunk_offset, data.shape, strict=True)):
+            raise ValueError(f"a chunk of {name!r} at {info.chunk_offset}, beyond its sizes {data.shape}")

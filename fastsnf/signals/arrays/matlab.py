@@ -18,7 +18,8 @@ import numpy as np
 
 from fastsnf.signals.arrays.array import Array, Entry, mapped
 from fastsnf.signals.arrays.limits import MAX_ENTRIES, check_limit, check_sizes
-from fastsnf.signals.arrays.source import Source, expanded
+from fastsnf.signals.arrays.source import Source
+from fastsnf.signals.arrays.unnamed import expanded
 
 _HEADER = 128
 _MATRIX, _COMPRESSED = 14, 15

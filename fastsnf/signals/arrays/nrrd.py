@@ -13,7 +13,8 @@ import numpy as np
 from fastsnf.errors import InputError
 from fastsnf.signals.arrays.array import Array, Entry, mapped
 from fastsnf.signals.arrays.limits import MAX_AXES, check_limit, check_sizes
-from fastsnf.signals.arrays.source import Source, Stream, expanded
+from fastsnf.signals.arrays.source import Source
+from fastsnf.signals.arrays.unnamed import Stream, expanded
 from fastsnf.signals.optional import require
 
 _TYPES: dict[str, str] = {
