@@ -17,6 +17,7 @@ from fastsnf.train.callbacks import Callback
 from fastsnf.train.config import FitConfig, make_config
 from fastsnf.train.identity import check_same
 from fastsnf.train.loop import Loop
+from fastsnf.train.losses import outputs_of
 from fastsnf.train.placement import as_configured, as_placed
 from fastsnf.train.plan import Plan, make_plan
 from fastsnf.train.recorder import Recorder
@@ -93,6 +94,7 @@ def fit(
         Loop(state, plan, callbacks, recorder).run()
         result = _finish(plan, state, recorder)
         field.eval()
+        field.outputs = outputs_of(settings.loss)  # which `fastsnf.save` and `Field.at` go by
         for callback in callbacks:
             callback.on_end(result)
         return result
