@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import contextlib
 import os
-import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastsnf.errors import InputError, check_whole
 from fastsnf.signals.frame_range import FrameRange
+from fastsnf.signals.opened import opened
 from fastsnf.signals.optional import require
 from fastsnf.signals.picture import Picture, in_mode, resized
 from fastsnf.signals.video_length import check_length
@@ -84,7 +83,7 @@ def read_video(
     name = os.fsdecode(path)
     check_whole("max_pixels", max_pixels, 1)
     av = require("av", "video", "video files")
-    with _opened(name) as file:
+    with opened(name, "video file") as file:
         try:
             with _complaints(av) as said, av.open(file, mode="r", options=dict(_OPEN)) as container:
                 check_length(file, container, name)
@@ -251,22 +250,3 @@ def _complaints(av: Any) -> Iterator[list[Any]]:
             yield messages
     finally:
         av.logging.set_level(before)
-
-
-@contextlib.contextmanager
-def _opened(name: str) -> Iterator[BinaryIO]:
-    """Open the regular, non-empty file `name`; anything else is an `InputError`."""
-    try:
-        status = Path(name).stat()
-        # Opening a pipe would wait for its writer.
-        file = Path(name).open("rb") if stat.S_ISREG(status.st_mode) else None  # noqa: SIM115, closed below
-    except (OSError, ValueError) as cause:
-        reason = getattr(cause, "strerror", None) or str(cause)
-        raise InputError(f"expected a readable video file; got {name!r}: {reason}; check the path") from cause
-    if file is None:
-        what = "a directory" if stat.S_ISDIR(status.st_mode) else "not a regular file"
-        raise InputError(f"expected a video file; got {name!r}, {what}; give the file itself")
-    with file:
-        if not status.st_size:
-            raise InputError(f"expected a video file; got {name!r}, which is empty; check how it was copied")
-        yield file

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
@@ -24,7 +25,7 @@ from fastsnf.signals.rendering import Rendering
 from fastsnf.signals.signal import DIGEST_POINTS, Signal, described
 from fastsnf.signals.size import parse_size
 from fastsnf.signals.write_image import quantised
-from fastsnf.signals.write_video import write_video
+from fastsnf.signals.write_video import ENCODERS, write_video
 
 HELD_POINTS = 1 << 22
 """Pixels of all frames up to which the values lie in memory as floats beside their bytes: 48 MiB of RGB."""
@@ -51,6 +52,8 @@ class Video(Signal):
 
     kind: ClassVar[str] = "video"
     default_name: ClassVar[str] = "reconstruction.mp4"
+    sized_by: ClassVar[tuple[str, ...]] = ("size", "scale")
+    writes: ClassVar[tuple[str, ...]] = (*ENCODERS, ".npz")
     unit: ClassVar[tuple[str, ...]] = ("time [s]", "row [pixel]", "column [pixel]")
 
     def __init__(
@@ -264,22 +267,29 @@ class FrameRendering(Rendering):
     """Frames `[T, H, W, C]` as bytes: a quarter of the memory of their values."""
 
     def __init__(self, signal: Video, shape: Sequence[int]) -> None:
-        self.signal, self.shape = signal, tuple(shape)
-        self.frames = np.zeros((*self.shape, signal.out_features), dtype=np.uint8)
+        super().__init__(signal, shape)
+        self._frames: NDArray[np.uint8] | None = None
 
-    @staticmethod
-    def bytes_of(signal: Signal, shape: Sequence[int]) -> int:
+    @classmethod
+    def bytes_of(cls, signal: Signal, shape: Sequence[int]) -> int:
         """Return the bytes that a rendering takes, writing it included."""
-        return 2 * int(np.prod([*shape, signal.out_features], dtype=object))
+        return 2 * math.prod(shape) * signal.out_features
+
+    @property
+    def frames(self) -> NDArray[np.uint8]:
+        """The frames; black after the last chunk."""
+        if self._frames is None:
+            self._frames = np.zeros((*self.shape, self.signal.out_features), dtype=np.uint8)
+        return self._frames
 
     def add(self, start: int, values: Tensor) -> None:
         """Take the values `[B, C]` of the pixels from number `start` on."""
-        rows = self.frames.reshape(-1, self.frames.shape[-1])
+        rows = self.frames.reshape(self.size, -1)
         rows[start : start + len(values)] = quantised(values.detach().to("cpu", torch.float32).numpy(), 8)
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """Write the video; raises as `Video.write_frames`."""
-        assert isinstance(self.signal, Video)
+        assert isinstance(self.signal, Video), "a video's rendering"
         self.signal.write_frames(self.frames, path)
 
 
