@@ -23,7 +23,7 @@ VOXELISED = ("occupancy",)
 
 READ_BY: dict[str, tuple[str, ...]] = {
     "size": ("image", "video", "super-resolution"),
-    "squeeze": ("image", "video", "super-resolution"),
+    "squeeze": ("image", "super-resolution"),
     "mode": ("image", "video", "super-resolution"),
     "resolution": ("occupancy",),
     "key": ("occupancy", "volume", "sphere"),
@@ -32,8 +32,8 @@ READ_BY: dict[str, tuple[str, ...]] = {
     "axes": ("occupancy",),
     "time": ("sphere",),
     "channels": ("audio",),
-    "start": ("audio", "video"),
-    "duration": ("audio", "video"),
+    "start": ("audio",),
+    "duration": ("audio",),
     "frames": ("video",),
     "cache": ("occupancy",),
 }

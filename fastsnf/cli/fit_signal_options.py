@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastsnf.cli.options import choice, default, integer, number, picture_size, text
+from fastsnf.cli.options import choice, default, frame_range, integer, number, picture_size, text
 from fastsnf.signals.kinds import FROM_FILES
 
 CROPS = ("tight", "wire")
 AXES = ("ij", "xy")
+CHANNELS = ("mono",)
 MAX_VOXELS = 1 << 16
 """Bound against slips of the keyboard: 65,536 cubed is 35 TB of bits."""
 
@@ -38,14 +39,14 @@ class SignalOptions:
     """Order of the coordinates of a solid; xy exchanges the first two, as WIRE does."""
     time: Annotated[int | None, integer("INDEX", 0), default("0")] = None
     """Of a file with several times: the one to fit."""
-    channels: Annotated[str | None, choice(("all", "mono")), default("all")] = None
+    channels: Annotated[str | None, choice(CHANNELS), default("as the file has them")] = None
     """Of a sound: mono is the mean of its channels."""
-    start: Annotated[float | None, number("S"), default("0")] = None
-    """Of a sound or a video: seconds to leave out at its start."""
+    start: Annotated[float | None, number("S", least=0), default("0")] = None
+    """Of a sound: seconds to leave out at its start."""
     duration: Annotated[float | None, number("S", above=0), default("to the end")] = None
-    """Of a sound or a video: seconds to fit."""
-    frames: Annotated[int | None, integer("N", 1), default("all")] = None
-    """Of a video: frames to fit at most."""
+    """Of a sound: seconds to fit."""
+    frames: Annotated[str | None, frame_range(), default("all")] = None
+    """Of a video: which frames, counted from 0, last left out."""
     cache: Annotated[str | None, text("DIR"), default("~/.cache/fastsnf")] = None
     """Where bit files of occupancy are kept; $FASTSNF_CACHE names it too."""
     holdout: Annotated[int | None, integer("K", 2), default("train on all points")] = None

@@ -7,6 +7,7 @@ configuration, the field's constructor, the signal), and ``--resume`` can tell a
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -15,9 +16,12 @@ from tyro.constructors import PrimitiveConstructorSpec
 
 from fastsnf.errors import InputError, nearest
 from fastsnf.ntk.config import IGA, KINDS
+from fastsnf.signals.frame_range import FrameRange
 from fastsnf.signals.size import parse_size
 from fastsnf.train.schedule import FORMS, parse_schedule
 
+LEAST_MEMORY = 10**6
+"""Bytes of the smallest limit of memory that is no slip of the keyboard."""
 LARGEST = 1e30
 """Bound of real numbers: all of them must be finite in float32."""
 
@@ -36,11 +40,17 @@ def integer(metavar: str, minimum: int, maximum: int | None = None) -> Primitive
     return _kind(metavar, parse)
 
 
-def number(metavar: str, *, above: float = -LARGEST) -> PrimitiveConstructorSpec[Any]:
-    """Return the annotation of a number greater than `above` and at most `LARGEST`."""
+def number(
+    metavar: str, *, above: float = -LARGEST, least: float | None = None
+) -> PrimitiveConstructorSpec[Any]:
+    """Return the annotation of a number greater than `above`, or of at least `least`, up to `LARGEST`."""
 
     def parse(text: str) -> float:
         value = _float(text)
+        if least is not None:
+            if not least <= value <= LARGEST:
+                raise InputError(f"expected a number from {least:g} to {LARGEST:g}; got {text!r}")
+            return value
         if not above < value <= LARGEST:
             raise InputError(f"expected a number above {above:g} and at most {LARGEST:g}; got {text!r}")
         return value
@@ -63,6 +73,31 @@ def choice(names: Iterable[str]) -> PrimitiveConstructorSpec[Any]:
 def picture_size() -> PrimitiveConstructorSpec[Any]:
     """Return the annotation of a picture size, ``640x480``, as (width, height)."""
     return _kind("WxH", parse_size)
+
+
+def frame_range() -> PrimitiveConstructorSpec[Any]:
+    """Return the annotation of frames, ``first:last:step``, checked by the parser of videos."""
+
+    def parse(text: str) -> str:
+        FrameRange.parse(text)
+        return text
+
+    return _kind("FIRST:LAST[:STEP]", parse)
+
+
+def memory_size() -> PrimitiveConstructorSpec[Any]:
+    """Return the annotation of a number of bytes, ``2GB``, ``512MiB`` or a whole number alone."""
+
+    def parse(text: str) -> int:
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kKmMgGtT]?)(i?)[bB]?", text.strip())
+        if match is None or (match[3] and not match[2]):
+            raise InputError(f"expected bytes such as 2GB, 512MB or 1.5GiB; got {text!r}")
+        size = int(float(match[1]) * (1024 if match[3] else 1000) ** " kmgt".index(match[2].lower() or " "))
+        if not LEAST_MEMORY <= size < 2**60:
+            raise InputError(f"expected a size from {LEAST_MEMORY // 10**6} MB to 1 EB; got {text!r}")
+        return size
+
+    return _kind("SIZE", parse)
 
 
 def lr_schedule() -> PrimitiveConstructorSpec[Any]:

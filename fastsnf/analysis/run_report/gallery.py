@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
 GALLERIES = {
     "image": "of_image",
+    "audio": "of_sound",
+    "occupancy": "of_solid",
+    "sphere": "of_map",
+    "video": "of_video",
 }
 """The module of this package whose ``gallery`` shows a kind of signal; `of_grid` shows any other."""
 
@@ -51,7 +55,8 @@ class Gallery:
 
 
 def gallery(result: FitResult, signal: Signal) -> Gallery:
-    """Return what is shown of a fit of `signal`."""
+    """Return what is shown of a fit of `signal`: of what it is measured on, where that is another."""
+    signal = signal.evaluation
     module = import_module(f"{__package__}.{GALLERIES.get(signal.kind, 'of_grid')}")
     found: Gallery = module.gallery(result, signal)
     return found
