@@ -95,8 +95,13 @@ class BitRendering(Rendering):
 
     def add(self, start: int, values: Tensor) -> None:
         """Take the values `[B, 1]` of the points from number `start` on; chunks come in order, gapless."""
+        self.add_bools(start, self.inside(values))
+
+    def inside(self, values: Tensor) -> NDArray[np.bool_]:
+        """Return whether the points of values `[B, 1]` are inside, `[B]`; those of NaN are not."""
         inside = values <= self.threshold if self.below else values >= self.threshold
-        self.add_bools(start, inside.reshape(-1).cpu().numpy())
+        found: NDArray[np.bool_] = inside.reshape(-1).cpu().numpy()
+        return found
 
     def add_bools(self, start: int, inside: NDArray[np.bool_]) -> None:
         """Take whether the points from number `start` on are inside, `[B]`, as `add`."""
