@@ -72,7 +72,7 @@ def reduction_of(signal: Signal | None, loss: str | Loss) -> Callable[[Tensor], 
     Raises:
         InputError: for a loss on logits, which are no values to be averaged.
     """
-    if signal is None or not signal.indirect:
+    if signal is None or signal.samples == 1:
         return None
     if outputs_of(loss) == LOGITS:
         raise InputError(

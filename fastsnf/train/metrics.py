@@ -214,7 +214,45 @@ class Snr(Meter):
         return self._noise.psnr + 10.0 * math.log10(self._power.mse) if self._power.mse else -math.inf
 
 
-METRICS: dict[str, type[Meter]] = {"psnr": Psnr, "iou": Iou, "snr": Snr, "psnr_area": AreaPsnr}
+class Ssim(Meter):
+    """Mean structural similarity of a whole picture, see `ssim`; it keeps the picture.
+
+    NaN where that is not defined: for a sample of the pixels, a side of less than 7, or without scikit-image.
+    """
+
+    def __init__(self, signal: Signal) -> None:
+        super().__init__(signal)
+        self._parts: list[tuple[Tensor, Tensor]] = []
+        self._next = 0
+
+    def add(
+        self, index: Tensor | slice, prediction: Tensor, target: Tensor, weight: Tensor | None = None
+    ) -> None:
+        """Add a chunk."""
+        if isinstance(index, slice) and index.start == self._next and weight is None:
+            self._parts.append((prediction.detach().cpu(), target.cpu()))
+            self._next += len(target)
+
+    @property
+    def value(self) -> float:
+        """The similarity."""
+        if self._next != self._signal.size:
+            return math.nan
+        first, second = (torch.cat(rows) for rows in zip(*self._parts, strict=True))
+        shape = (*self._signal.shape, self._signal.out_features)
+        try:
+            return ssim(first.reshape(shape), second.reshape(shape))
+        except InputError:
+            return math.nan
+
+
+METRICS: dict[str, type[Meter]] = {
+    "psnr": Psnr,
+    "iou": Iou,
+    "snr": Snr,
+    "psnr_area": AreaPsnr,
+    "ssim": Ssim,
+}
 """What a fit may report: ``psnr`` of every signal, the others of those that name them (`Signal.metrics`)."""
 
 
