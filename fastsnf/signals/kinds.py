@@ -46,8 +46,8 @@ KINDS: dict[str, str] = {
 DEFAULTS: dict[str, FieldDefaults] = {kind: FieldDefaults.of(kind) for kind in KINDS}
 """Field defaults of every kind."""
 
-ARRAYS = (".npy", ".npz", ".mat", ".zarr", ".h5", ".hdf5", ".nrrd")
-"""Suffixes of arrays, which hold an occupancy grid or a volume: their content decides."""
+ARRAYS = (".npy", ".npz", ".mat", ".zarr", ".h5", ".hdf5", ".nrrd", ".zip")
+"""Suffixes of arrays, which hold an occupancy grid or a volume: their content decides. A zip has one file."""
 
 FILE_KINDS: dict[str, tuple[str, ...]] = {
     "image": (".png", ".jpg", ".jpeg", ".tif", ".tiff"),

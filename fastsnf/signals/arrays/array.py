@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -149,6 +149,12 @@ class Entry:
 
     def __str__(self) -> str:
         return f"{self.name or 'the array'} {list(self.shape)} {self.dtype.newbyteorder('=')}"
+
+
+def checked_spacing(steps: Sequence[object]) -> tuple[float, ...] | None:
+    """Return the distances `steps` as a file tells them, None unless all are finite and above 0."""
+    found = tuple(float(step) for step in steps if isinstance(step, int | float) and 0 < step < math.inf)
+    return found if found and len(found) == len(steps) else None
 
 
 def mapped(

@@ -35,8 +35,11 @@ def entries(source: Source) -> list[Entry]:
     return [entry(source, "")]
 
 
-def entry(source: Source, name: str) -> Entry:
-    """Return the array of the npy file `source`, called `name`; the file has its bytes and no more."""
+def entry(source: Source, name: str, kind: str = "npy") -> Entry:
+    """Return the array of the npy file `source`, called `name`; the file has its bytes and no more.
+
+    `kind` is the format that it came in.
+    """
     source.file.seek(0)
     shape, order, dtype = read_header(source.file)
     offset = source.file.tell()
@@ -46,6 +49,6 @@ def entry(source: Source, name: str) -> Entry:
     check_limit(source.name, nbytes, source.limits.lazy)
 
     def open_it() -> Array:
-        return mapped(source.name, name, source.map(dtype, shape, offset, order), source="npy")
+        return mapped(source.name, name, source.map(dtype, shape, offset, order), source=kind)
 
     return Entry(name, shape, dtype, open_it)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from fastsnf.signals.arrays import npy
 from fastsnf.signals.arrays.archive import open_member
-from fastsnf.signals.arrays.array import Array, Entry
+from fastsnf.signals.arrays.array import Array, Entry, checked_spacing
 from fastsnf.signals.arrays.limits import check_sizes
 from fastsnf.signals.arrays.source import Source
 from fastsnf.signals.arrays.unnamed import expanded
@@ -29,7 +30,25 @@ def entries(source: Source, archive: zipfile.ZipFile) -> list[Entry]:
         if not info.is_dir():
             entry = _entry(source, archive, info)
             found += [entry] if entry is not None else []
-    return [_unpacked(source, found)] if {entry.name for entry in found} == BITS else found
+    return [_unpacked(source, found)] if {entry.name for entry in found} == BITS else _spaced(found)
+
+
+def _spaced(found: list[Entry]) -> list[Entry]:
+    """Return `found` with the distances that an array ``spacing`` of three has, as `write_volume` writes it."""
+    steps = next((entry for entry in found if entry.name == "spacing" and entry.shape == (3,)), None)
+    if steps is None:
+        return found
+
+    def with_spacing(entry: Entry) -> Entry:
+        def open_it() -> Array:
+            array = entry.open()
+            with steps.open() as spacing:
+                array.spacing = checked_spacing(spacing.whole().tolist())
+            return array
+
+        return replace(entry, open=open_it)
+
+    return [with_spacing(entry) if len(entry.shape) >= 3 else entry for entry in found]
 
 
 def _unpacked(source: Source, found: list[Entry]) -> Entry:
@@ -75,6 +94,6 @@ def _entry(source: Source, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> E
         with open_member(archive, info) as stream:
             inner = expanded(stream, info.file_size, source)
         with inner.file:
-            return npy.entry(inner, name).open()
+            return npy.entry(inner, name, "npz").open()
 
     return Entry(name, shape, dtype, open_it)

@@ -11,7 +11,7 @@ from typing import Any, cast
 import numpy as np
 
 from fastsnf.errors import InputError
-from fastsnf.signals.arrays.array import Array, Entry, mapped
+from fastsnf.signals.arrays.array import Array, Entry, checked_spacing, mapped
 from fastsnf.signals.arrays.limits import MAX_AXES, check_limit, check_sizes
 from fastsnf.signals.arrays.source import Source
 from fastsnf.signals.arrays.unnamed import Stream, expanded
@@ -149,8 +149,7 @@ def _spacing(header: Mapping[str, Any], ndim: int, places: Sequence[int]) -> tup
         return None
     if len(steps) != ndim:
         raise ValueError(f"{len(steps)} spacings of {ndim} axes")
-    found = tuple(steps[axis] for axis in places)
-    return found if found and all(math.isfinite(step) and step > 0 for step in found) else None
+    return checked_spacing([steps[axis] for axis in places])
 
 
 def _data(source: Source, header: Mapping[str, Any], start: int, nbytes: int) -> tuple[Source, int]:

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from fastsnf.errors import InputError
-from fastsnf.signals.arrays.array import Array, Entry
+from fastsnf.signals.arrays.array import Array, Entry, checked_spacing
 from fastsnf.signals.arrays.limits import (
     MAX_ENTRIES,
     Limits,
@@ -222,8 +222,15 @@ def _open(files: _Files, limits: Limits, name: str, version: int, facts: tuple[A
         lambda first, last: np.asarray(array[first:last]),
         close=store.close,
         rows=chunk[0],
+        spacing=_spacing(array),
         source="zarr",
     )
+
+
+def _spacing(array: Any) -> tuple[float, ...] | None:
+    """Return the distances in the attribute ``spacing``, as `fastsnf.signals.write_volume` writes it."""
+    steps = array.attrs.get("spacing")
+    return checked_spacing(steps) if isinstance(steps, list) and len(steps) == 3 else None
 
 
 def _check_chunks(files: _Files, name: str, nbytes: int) -> None:
