@@ -13,7 +13,8 @@ from fastsnf.signals.kinds import ARRAYS, FILE_KINDS
 from fastsnf.train.files import disk_errors
 
 NO_DATA = "no data: give --data PATH, a file of that kind or a folder of them"
-MORE = {"sphere": (".npz",)}
+MESHES = (".obj", ".ply", ".stl", ".off", ".glb")
+MORE = {"sphere": (".npz",), "sdf": MESHES}
 """Suffixes that mean another kind as a rule, and this one where it is asked for."""
 
 
@@ -30,7 +31,7 @@ def files_of(data: str | None, kind: str, most: int) -> list[Path]:
         return [path]
     if not path.is_dir():
         raise InputError(f"expected --data to be a file or a folder; got {data!r}: check the path")
-    suffixes = (*FILE_KINDS[kind], *MORE.get(kind, ()))
+    suffixes = (*FILE_KINDS.get(kind, ()), *MORE.get(kind, ()))
     found = sorted(entry for entry in path.iterdir() if entry.suffix.lower() in suffixes)
     if not found:
         raise InputError(

@@ -60,6 +60,11 @@ STUDIES: dict[str, Entry] = {
         "SamplingSettings",
         "ablations:SamplePoints",
     ),
+    "iga-occupancy": _iga(
+        "IGA, Tables 2 and 9: occupancy grids with and without IGA and its rivals (needs --data)",
+        "OccupancySettings",
+        "occupancy:OccupancyFields",
+    ),
     "nfsl-images": _nfsl(
         "NFSL, Fig. 1: Gaussian networks from each initializer (needs --data)",
         "ImagesSettings",
@@ -99,6 +104,16 @@ STUDIES: dict[str, Entry] = {
         "Weight scaling, Tables 1 and 4: all fields on images, occupancy, spheres or audio (needs --data)",
         "Table1Settings",
         "table1:Table1",
+    ),
+    "vi3nr-audio": _vi3nr(
+        "VI3NR, Table 7: sounds by initializer (needs --data)",
+        "AudioSettings",
+        "audio:Sounds",
+    ),
+    "vi3nr-sdf": _vi3nr(
+        "VI3NR, Table 6: signed distances of meshes by initializer (needs --data)",
+        "SdfSettings",
+        "sdf:Shapes",
     ),
     "ws-init": _ws(
         "Weight scaling, Prop. 3.1 and Fig. 4, 5, 9, 11: initialized fields before any step",

@@ -14,6 +14,7 @@ METHODS = ("I", "S", "S~", "S~e")
 MODELS = ("siren", "relu", "pe")
 RIVALS = ("fr", "bn")
 """Fourier reparameterization, and batch normalisation."""
+TRAININGS = ("plain", *RIVALS, "iga")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,3 +138,23 @@ class SamplingSettings(PictureSettings):
         "NAME,NAME",
         choices=SAMPLES,
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class OccupancySettings(Settings):
+    """IGA, Tables 2 and 9: occupancy grids, plain training against IGA and its rivals."""
+
+    data: str | None = setting(None, "A grid or a mesh, or a folder of them (thai_statue, ...).", "PATH")
+    files: int = setting(5, "The first so many files of the folder.", least=1)
+    size: int = setting(512, "Voxels along a mesh's longest side.", least=8)
+    models: tuple[str, ...] = setting(MODELS, "Architectures.", "NAME,NAME", choices=MODELS)
+    trainings: tuple[str, ...] = setting(TRAININGS, "Ways to train.", "NAME,NAME", choices=TRAININGS)
+    epochs: float = setting(200.0, "Passes over the grid.", "N", above=0.0)
+    group: int = setting(256, "Consecutive voxels of a group.", "P", least=1)
+    groups: int = setting(512, "Groups a step.", least=1)
+    sample: str = setting("center", "Which voxel stands for its group.", "NAME", choices=SAMPLES)
+    refresh: int = setting(1, "Steps between two adjustments.", least=1)
+    hidden_features: int = setting(256, "Width.", "F", least=1)
+    hidden_layers: int = setting(2, "Hidden layers after the first.", "L", least=0)
+    seeds: int = setting(1, "Trainings of each kind.", least=1)
+    device: str = setting("auto", "Where to train, as torch names it.", "DEVICE")

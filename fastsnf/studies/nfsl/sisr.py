@@ -57,7 +57,7 @@ class SuperResolutions(Study[SisrSettings]):
         signal = SuperResolution.open(path, factor=facts["factor"], size=facts["size"], mode="rgb")
         run = run_folder(self.folder, facts, facts["picture"], facts["init"], facts["seed"])
         result = fit_in(run, lambda: field_of(facts), signal, full_batch(facts, ROWS), self.progress)
-        measured = signal.measured
+        measured = signal.evaluation
         assert result.values is not None, "pictures are held"
         assert result.loss is not None, "a fit has steps"
         shape = (*measured.shape, measured.out_features)

@@ -97,3 +97,59 @@ class ImagesSettings(Settings):
                 f"expected at least two values on each axis of the grids; got sigma_a {self.sigma_a} and "
                 f"ratios {self.ratios}"
             )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReconstructionSettings(Settings):
+    """What the experiments on sounds and on shapes share; rates, steps and sigma_a are ours."""
+
+    data: str | None = setting(None, "A file, or a folder of them.", "PATH")
+    files: int = setting(4, "The first so many files of the folder.", least=1)
+    steps: int = setting(1000, "Steps of Adam, which the paper does not state.", least=1)
+    lr: float = setting(3e-4, "Learning rate, which the paper does not state.", "LR", above=0.0)
+    schedule: str = setting("cosine", "Of the learning rate, as fastsnf fit takes it.", "TEXT")
+    batch: int = setting(0, "Points a step; 0: all.", least=0)
+    layers: int = setting(8, "Layers with an activation, before the linear last one.", "L", least=1)
+    hidden_features: int = setting(128, "Width.", "F", least=1)
+    sigma_a: tuple[float, ...] = setting(
+        (0.05, 0.1, 0.2), "Sigma_a of the Gaussians; the table has the best mean.", "S,S", above=0.0
+    )
+    ratio: float = setting(0.5, "Sigma_a / sigma_p (Sec. 4.2: 0.5 to 0.66 for shapes).", "R", above=0.0)
+    stds: tuple[float, ...] = setting(
+        (0.03, 0.1, 0.3), "Deviations of random normal; the table has the best mean.", "S,S", above=0.0
+    )
+    bias_init: str = setting("default", "Biases at the start.", "NAME", choices=BIASES)
+    seeds: int = setting(1, "Trainings of each kind.", least=1)
+    device: str = setting("auto", "Where to train, as torch names it.", "DEVICE")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        parse_schedule(self.schedule)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AudioSettings(ReconstructionSettings):
+    """VI3NR, Table 7: sounds by initializer."""
+
+    layers: int = setting(4, "Layers with an activation: three hidden ones after the first.", "L", least=1)
+    hidden_features: int = setting(256, "Width.", "F", least=1)
+    sigma_a: tuple[float, ...] = setting(
+        (0.005, 0.02, 0.05), "Sigma_a of the Gaussians; the table has the best mean.", "S,S", above=0.0
+    )
+    ratio: float = setting(0.33, "Sigma_a / sigma_p.", "R", above=0.0)
+    bias_init: str = setting("like-weights", "Biases at the start.", "NAME", choices=BIASES)
+    stretch: float = setting(100.0, "Of time before the sines, as in SIREN's code.", "S", above=0.0)
+    seconds: float = setting(0.0, "Of each file; 0: all.", "S", least=0.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SdfSettings(ReconstructionSettings):
+    """VI3NR, Table 6: signed distances of meshes by initializer, IoU of the insides."""
+
+    batch: int = setting(10_000, "Points a step.", least=1)
+    points: int = setting(500_000, "Samples of a mesh.", least=16)
+    resolution: int = setting(128, "Points along a side of the grid on which IoU is measured.", least=8)
+    sinc_omega: float = setting(
+        30.0, "a of sin(a u) / (a u), which the paper does not state.", "A", above=0.0
+    )
+    sinc_sigma_p: float = setting(0.15, "Sigma_p with the sinc; ours.", "S", above=0.0)

@@ -29,6 +29,7 @@ class Start:
     Attributes:
         activation, layers, features: of every layer but the linear last one, `layers` of them.
         init: a key of `INITIALIZERS`. options: that it takes.
+        stretch: of the coordinates, which the first layer's weights take after the initializer.
     """
 
     activation: Activation
@@ -36,10 +37,13 @@ class Start:
     layers: int
     features: int
     options: Mapping[str, Any] = field(default_factory=dict)
+    stretch: float = 1.0
 
     def facts(self) -> dict[str, Any]:
         """Return the start, JSON-able; `field_of` reads it."""
+        stretched = {} if self.stretch == 1.0 else {"stretch": self.stretch}
         return {
+            **stretched,
             "activation": self.activation.to_dict(),
             "init": self.init,
             "options": dict(self.options),
@@ -114,11 +118,11 @@ def _random(s: ImagesSettings, activation: Activation) -> list[Start]:
     return [_start(s, activation, "random-normal", std=std) for std in s.stds]
 
 
-def field_of(facts: Mapping[str, Any], channels: int) -> Field:
+def field_of(facts: Mapping[str, Any], channels: int, in_features: int = 2) -> Field:
     """Return the field of a row: `layers` layers with the activation, and a linear one after them."""
     generator = torch.Generator().manual_seed(facts["seed"])
     made = SNF(
-        2,
+        in_features,
         channels,
         facts["features"],
         facts["layers"] - 1,
@@ -130,7 +134,10 @@ def field_of(facts: Mapping[str, Any], channels: int) -> Field:
     if options.get("method") == "monte-carlo":
         options["seed"] = facts["seed"]
     initialize = INITIALIZERS[facts["init"]]
-    return initialize(made, **options, bias_init=facts["bias_init"], generator=generator)
+    initialized = initialize(made, **options, bias_init=facts["bias_init"], generator=generator)
+    with torch.no_grad():
+        made.linears()[0].weight.mul_(facts.get("stretch", 1.0))
+    return initialized
 
 
 def fit_picture(
