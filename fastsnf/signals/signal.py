@@ -45,7 +45,7 @@ class Signal(ABC):
         metrics: what a fit reports of it beside ``psnr``: names of `fastsnf.train.metrics.METRICS`.
         unit: names of the user's coordinates, U of them, which `to_coordinates` takes; empty for the place
             along each axis of the grid, counted from 0.
-        indirect: whether a value is made of several outputs of the field, by `reduce`.
+        samples: S, of how many outputs of the field a value is made, by `reduce`.
         sized_by: what the resolution of a rendering may be asked for by: ``size``, ``scale``, ``resolution``
             (`fastsnf render`).
         writes: suffixes of the files that a rendering can be written to; empty for that of `default_name`.
@@ -55,7 +55,7 @@ class Signal(ABC):
     default_name: ClassVar[str]
     metrics: ClassVar[tuple[str, ...]] = ()
     unit: ClassVar[tuple[str, ...]] = ()
-    indirect: ClassVar[bool] = False
+    samples: int = 1
     sized_by: ClassVar[tuple[str, ...]] = ("scale",)
     writes: ClassVar[tuple[str, ...]] = ()
 
@@ -148,7 +148,7 @@ class Signal(ABC):
     def reduce(self, out: Tensor) -> Tensor:
         """Return the values `[B, C]` that the field's outputs at the coordinates of `batch` stand for.
 
-        Those are the outputs themselves, but for an `indirect` signal: its coordinates are `[B, S, D]`.
+        Those are the outputs themselves, unless `samples` is above 1: then the coordinates are `[B, S, D]`.
         """
         return out
 

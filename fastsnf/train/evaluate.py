@@ -70,8 +70,10 @@ def values_at(field: Field, x: Tensor) -> Tensor:
     return out[0] if isinstance(out, tuple) else out
 
 
-def points_at_once(field: Field) -> int:
-    """Return how many points to evaluate at once: fewer where a point's features lie in memory.
+def points_at_once(field: Field, samples: int = 1) -> int:
+    """Return how many points, of `samples` places each, to evaluate at once.
+
+    They are fewer where a point's features lie in memory.
 
     A fused field keeps those of its layers to itself; its encoding, and the layers of a field in plain
     operations, are tensors [B, E].
@@ -79,7 +81,7 @@ def points_at_once(field: Field) -> int:
     features = field.hidden_features
     if isinstance(field, LayeredField):
         features = 1 if field.encoding is None else field.encoding.out_features
-    return max(1, CHUNK_POINTS // max(1, features // FUSED_FEATURES))
+    return max(1, CHUNK_POINTS // samples // max(1, features // FUSED_FEATURES))
 
 
 @contextlib.contextmanager
@@ -136,10 +138,10 @@ def evaluate_sample(
     parameter = next(field.parameters())
     device, dtype = parameter.device, parameter.dtype.to_real()
     with torch.no_grad(), evaluation_mode(field):
-        for part in index.split(points_at_once(field)):
+        for part in index.split(points_at_once(field, signal.samples)):
             x, y, _ = signal.batch(part)
             out = to_values(values_at(field, x.to(device, dtype)), outputs).to(torch.float32)
-            score.add(part, out, y.to(device))
+            score.add(part, signal.reduce(out), y.to(device))
     return Evaluation(score.metrics(), None, len(index))
 
 
@@ -151,13 +153,13 @@ def chunks(field: Field, signal: Signal, *, outputs: str = VALUES) -> Iterator[t
     """
     parameter = next(field.parameters())
     coordinates = _coordinates(signal, parameter.device, parameter.dtype.to_real())
-    step = max(8, points_at_once(field) // 8 * 8)
+    step = max(8, points_at_once(field, signal.samples) // 8 * 8)
     for start in range(0, signal.size, step):
         chunk = slice(start, min(start + step, signal.size))
         # The mode is put back before whoever asked goes on with the field.
         with torch.no_grad(), evaluation_mode(field):
             out = to_values(values_at(field, coordinates(chunk)), outputs).to(torch.float32)
-        yield chunk, out
+        yield chunk, signal.reduce(out)
 
 
 def predict(
@@ -178,13 +180,13 @@ def predict(
     coordinates = _coordinates(signal, device, parameter.dtype.to_real())
     values = _host_memory(signal.size, signal.out_features, device)
     with torch.no_grad(), evaluation_mode(field):
-        step = points_at_once(field)
+        step = points_at_once(field, signal.samples)
         for start in range(0, signal.size, step):
             if stop is not None and stop():
                 return None
             chunk = slice(start, min(start + step, signal.size))
             out = to_values(values_at(field, coordinates(chunk)), outputs).to(torch.float32)
-            values[chunk].copy_(out, non_blocking=True)
+            values[chunk].copy_(signal.reduce(out), non_blocking=True)
     if device.type == "cuda":
         torch.cuda.current_stream(device).synchronize()  # once, for all chunks
     return values

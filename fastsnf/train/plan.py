@@ -182,7 +182,7 @@ def make_plan(field: Field, signal: Signal, config: FitConfig, *, beside: Plan |
         check_fits(field, grouping.sampler.groups)
     # Adjusted steps are launched one by one, by the optimizer that a recording has: S = I then has its bits.
     recordable = may_record(field, replace(config, iga=None), points, choice.engine, device)
-    recordable = recordable and not signal.indirect
+    recordable = recordable and signal.samples == 1
     step = Step(field, make_optimizer(config, parameters, recorded=recordable), config, signal)
     if beside is None:
         points.by_number = points.numbered and grouping is None and step.takes_numbers(choice.engine)
@@ -239,7 +239,7 @@ def _check_elsewhere(signal: Signal, config: FitConfig) -> None:
             f"expected no holdout for a {signal.kind}, which is measured elsewhere than it is trained; got "
             f"holdout={config.holdout}: leave it out"
         )
-    if signal.indirect and config.iga is not None:
+    if signal.samples > 1 and config.iga is not None:
         raise InputError(
             f"expected no iga for a {signal.kind}, whose values are made of several outputs; got iga: leave "
             "it out"
