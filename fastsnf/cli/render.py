@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from fastsnf.cli.fit_options import ENGINES
-from fastsnf.cli.options import choice, default, number, picture_size, text
+from fastsnf.cli.options import choice, default, integer, number, picture_size, text
 from fastsnf.cli.parse import parse
+from fastsnf.cli.render_progress import DecodeProgress
+from fastsnf.cli.render_shapes import MAX_SIDE, default_output, rendered, size_name
 from fastsnf.errors import InputError
 
 if TYPE_CHECKING:
-    import numpy as np
-    import torch
-    from numpy.typing import NDArray
-
-    from fastsnf.signals import Image
+    from fastsnf.signals import Signal
+    from fastsnf.signals.bit_rendering import Skipped
+    from fastsnf.signals.rendering import Rendering
     from fastsnf.train.rebuild import Checkpoint
-
-BYTES_PER_VALUE = 8
-"""Peak for each value of a picture: samples of up to 2 bytes, their joined copy, Pillow's copy of that."""
-
-MAX_SIDE = 2**31 - 1
-"""Longest side that any picture format can hold."""
 
 
 @dataclass(frozen=True)
@@ -38,92 +31,77 @@ class RenderOptions:
     run: Annotated[str, tyro.conf.Positional, text("RUN")]
     """A run folder, or a .safetensors file of a field."""
     size: Annotated[tuple[int, int] | None, picture_size(), default("that of the signal")] = None
-    """Width and height of the picture."""
+    """Width and height of a picture, or of the pictures of a video."""
     scale: Annotated[float | None, number("S", above=0), default("1")] = None
     """Resolution as a factor on the signal's, for example 2."""
-    output: Annotated[str | None, text("FILE"), default("render-WxH.png in the run folder")] = None
-    """The picture to write: png, jpg or tif."""
+    resolution: Annotated[int | None, integer("R", 1, MAX_SIDE), default("that of the signal")] = None
+    """Points along the longest axis of a solid or a volume; rows of a sphere, of twice as many columns."""
+    rate: Annotated[int | None, integer("HZ", 1, MAX_SIDE), default("that of the signal")] = None
+    """Samples a second of a sound."""
+    output: Annotated[str | None, text("FILE"), default("render-SIZE and a suffix, in the run folder")] = None
+    """The file to write: of a picture png, jpg or tif; of a solid ply, obj, stl, glb, npz, npy or zarr."""
+    coarse: Annotated[int | None, integer("F", 2, 1024), default("off")] = None
+    """Of a solid: look at every F-th point along each axis first, and leave out what no surface is near."""
     device: Annotated[str, text("DEVICE"), default("auto, cuda when there is one")] = "auto"
     """Where to decode, as torch names it."""
     engine: Annotated[str, choice(ENGINES), default("auto, the fastest that can")] = "auto"
     """Implementation of the field."""
+    no_progress: Annotated[bool, default("")] = False
+    """Print no progress."""
 
 
 def main(argv: Sequence[str]) -> int:
     """Run ``fastsnf render`` and return its exit status."""
     options = parse(RenderOptions, argv, prog="fastsnf render")
-    print(render(options))
+    path, skipped = render(options)
+    if skipped is not None:
+        print(miss_line(skipped))
+    print(path)
     return 0
 
 
-def render(options: RenderOptions) -> Path:
-    """Decode and write as `options` say, and return the file.
+def render(options: RenderOptions) -> tuple[Path, Skipped | None]:
+    """Decode and write as `options` say; return the file, and what a coarse-to-fine decode left out.
 
     Raises:
-        InputError: for a run that cannot be read, sizes that contradict or exceed the memory, or a place that
-            cannot be written.
-        RunError: when the disk is full or fails.
+        InputError: for a run that cannot be read, sizes that contradict or exceed the memory, a place that
+            cannot be written, or a solid without a surface.
+        RunError: when the disk is full or fails, or memory runs out.
     """
-    from fastsnf import ops
-    from fastsnf.signals import Image, from_metadata
-    from fastsnf.signals.write_image import write_picture
     from fastsnf.train import checkpoint
-    from fastsnf.train.placement import resolve_device
 
     source = checkpoint.read(options.run)
+    signal, shape = rendered(options, described_signal(source, options.run))
+    rendering = signal.rendering(shape)
+    check_memory(rendering)
+    path = Path(options.output) if options.output is not None else default_output(options.run, signal, shape)
+    rendering.check(path)
+    rendering = decoded(source, rendering, options)
+    rendering.write(path)
+    return path, getattr(rendering, "skipped", None)
+
+
+def described_signal(source: Checkpoint, run: str) -> Signal:
+    """Return the signal whose values the field of a file stands for, or raise `InputError`."""
+    from fastsnf.signals import from_metadata
+
     if source.signal is None:
         raise InputError(
-            f"expected a field with the signal it was fitted to; got {options.run} without: "
+            f"expected a field with the signal it was fitted to; got {run} without: "
             "pass the signal to fastsnf.save"
         )
-    signal = from_metadata(source.signal)
-    if not isinstance(signal, Image):
-        raise InputError(f"expected the field of an image; got that of {signal.kind} in {options.run}")
-    shape = rendered_shape(options, signal)
-    check_memory(shape, signal.out_features)
-    path = Path(options.output) if options.output is not None else default_output(options.run, signal, shape)
-    check_output(path)
-    with ops.use_engine(options.engine):
-        samples = decode(source, signal, shape, resolve_device(options.device))
-    write_picture(samples, path)
-    return path
+    return from_metadata(source.signal).evaluation
 
 
-def rendered_shape(options: RenderOptions, signal: Image) -> tuple[int, int]:
-    """Return the grid to decode, rows before columns.
-
-    Raises:
-        InputError: for both a size and a scale.
-    """
-    if options.size is not None and options.scale is not None:
-        raise InputError("expected --size or --scale; got both: drop one")
-    if options.size is not None:
-        return options.size[1], options.size[0]
-    scale = options.scale or 1.0
-    height, width = (max(1, round(min(side * scale, MAX_SIDE))) for side in signal.shape)
-    return height, width
-
-
-def check_memory(shape: tuple[int, int], channels: int) -> None:
-    """Raise `InputError` for a picture that would not fit into the memory that is free now."""
-    needed, free = math.prod(shape) * channels * BYTES_PER_VALUE, free_memory()
+def check_memory(rendering: Rendering) -> None:
+    """Raise `InputError` for a rendering that would not fit into the memory that is free now."""
+    needed, free, signal = rendering.bytes, free_memory(), rendering.signal
     if needed > free:
-        size = "x".join(map(str, reversed(shape)))
+        options = " or ".join(f"--{name}" for name in signal.sized_by)
         raise InputError(
-            f"expected a picture that fits into {free / 1e9:.1f} GB of free memory; got {size}, which needs "
-            f"{needed / 1e9:.1f} GB: ask for a smaller --size or --scale"
-        )
-
-
-def check_output(path: Path) -> None:
-    """Raise `InputError`, before the work is done, for a file that could not be written after it."""
-    from fastsnf.signals.write_image import ENCODERS
-
-    if path.suffix.lower() not in ENCODERS:
-        raise InputError(f"expected a picture file ending in {', '.join(ENCODERS)}; got {str(path)!r}")
-    if not os.access(path.parent, os.W_OK):
-        raise InputError(
-            f"expected a folder that can be written; got {str(path.parent)!r}: create it or choose another"
+            f"expected a rendering that fits into {free / 1e9:.1f} GB of free memory; got "
+            f"{size_name(signal, rendering.shape)}, which needs {needed / 1e9:.1f} GB: "
+            f"ask for a smaller {options}"
         )
 
 
@@ -138,40 +116,33 @@ def free_memory() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
 
 
-def decode(
-    source: Checkpoint, signal: Image, shape: tuple[int, int], device: torch.device
-) -> NDArray[np.integer[Any]]:
-    """Return the samples `[H, W]` or `[H, W, 3]` of a field on a grid, decoded chunk by chunk.
+def decoded(source: Checkpoint, rendering: Rendering, options: RenderOptions) -> Rendering:
+    """Return the rendering that the field of a checkpoint makes of a signal at the points of `rendering`."""
+    from fastsnf import ops
+    from fastsnf.train.decode import decode
+    from fastsnf.train.placement import resolve_device
 
-    Only the samples are held, never the values of the whole picture.
-    """
-    import numpy as np
-    import torch
-
-    from fastsnf.train.evaluate import points_at_once
-    from fastsnf.train.losses import to_values
-
-    field, grid = source.field.to(device), signal.grid_of(shape)
-    dtype = next(field.parameters()).dtype.to_real()
-    strips = []
-    with torch.no_grad():
-        step = points_at_once(field)
-        for start in range(0, grid.size, step):
-            stop = min(start + step, grid.size)
-            x = grid.at(slice(start, stop)).to(device=device, dtype=dtype)
-            values = to_values(field(x), source.outputs)
-            strips.append(signal.to_array(values, (1, stop - start)))
-    samples = np.concatenate(strips, axis=1)
-    return samples.reshape(*shape, *samples.shape[2:])
+    progress = None if options.no_progress else DecodeProgress()
+    try:
+        with ops.use_engine(options.engine):
+            result = decode(
+                source.field.to(resolve_device(options.device)),
+                rendering.signal,
+                rendering.shape,
+                outputs=source.outputs,
+                coarse=options.coarse,
+                progress=progress,
+            )
+    finally:
+        if progress is not None:
+            progress.close()
+    assert result is not None, "nothing stops it"
+    return result
 
 
-def default_output(run: str, signal: Image, shape: tuple[int, int]) -> Path:
-    """Return the picture's place without ``--output``: in the run folder, or beside the file of the field."""
-    size = "x".join(map(str, reversed(shape)))
-    suffix = Path(signal.default_name).suffix
-    place = Path(run)
+def miss_line(skipped: Skipped) -> str:
+    """Return what a coarse-to-fine decode left out, and how often that was wrong."""
     return (
-        place / f"render-{size}{suffix}"
-        if place.is_dir()
-        else place.with_name(f"{place.stem}-{size}{suffix}")
+        f"{skipped.points:,} points were not asked for; {skipped.missed:,} of {skipped.looked_at:,} of them, "
+        f"looked at afterwards, were wrong: miss rate {skipped.miss_rate:.2g}"
     )

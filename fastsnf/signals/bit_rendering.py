@@ -16,6 +16,7 @@ from fastsnf.errors import InputError
 from fastsnf.signals.bits import BitGrid, octets_of
 from fastsnf.signals.frame import Frame
 from fastsnf.signals.grid import Grid
+from fastsnf.signals.optional import require
 from fastsnf.signals.rendering import Rendering
 from fastsnf.signals.signal import Signal
 from fastsnf.signals.surface import surface_of
@@ -85,6 +86,16 @@ class BitRendering(Rendering):
         """Return the bytes that a rendering takes, the making of a mesh of usual size included."""
         points = math.prod(shape)
         return octets_of(points) + int(SURFACE_BYTES * SURFACE_FACES * points ** (2 / 3))
+
+    def check(self, path: str | os.PathLike[str]) -> None:
+        """Raise `InputError`, before the work is done, for a file that could not be written after it."""
+        super().check(path)
+        suffix = Path(path).suffix.lower()
+        if suffix in MESHES:
+            require("skimage.measure", "mesh", "surfaces of solids")
+            require("trimesh", "mesh", "mesh files")
+        elif suffix == ".zarr":
+            require("zarr", "arrays", "zarr files")
 
     @property
     def bits(self) -> BitGrid:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from fastsnf.errors import InputError, unknown
 from fastsnf.signals.bit_file import Progress
+from fastsnf.signals.bit_rendering import WRITES, BitRendering
 from fastsnf.signals.bits import BitGrid, checked_voxels
 from fastsnf.signals.frame import Frame
 from fastsnf.signals.grid import Grid
@@ -52,6 +53,8 @@ class Occupancy(Signal):
     kind: ClassVar[str] = "occupancy"
     default_name: ClassVar[str] = "reconstruction.ply"
     metrics: ClassVar[tuple[str, ...]] = ("iou",)
+    sized_by: ClassVar[tuple[str, ...]] = ("resolution", "scale")
+    writes: ClassVar[tuple[str, ...]] = WRITES
 
     def __init__(
         self,
@@ -298,8 +301,6 @@ class Occupancy(Signal):
 
     def rendering(self, shape: Sequence[int]) -> Rendering:
         """Return what gathers the bits of a rendering and writes them, or their surface."""
-        from fastsnf.signals.bit_rendering import BitRendering
-
         return BitRendering(self, self.grid_of(shape).shape)
 
     def write(self, values: Tensor, shape: Sequence[int], path: str | os.PathLike[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -14,6 +15,16 @@ from fastsnf.errors import InputError
 
 if TYPE_CHECKING:
     from fastsnf.signals.signal import Signal
+
+NOUNS = {
+    "image": "picture",
+    "audio": "sound",
+    "occupancy": "mesh or grid",
+    "sdf": "mesh or grid",
+    "sphere": "map",
+    "video": "video",
+}
+"""What the file of a rendering is called; data for other kinds of signals."""
 
 
 class Rendering:
@@ -47,6 +58,19 @@ class Rendering:
         if self._values is None:
             raise InputError(f"expected a rendering that keeps values; got a {type(self).__name__} without")
         return self._values
+
+    def check(self, path: str | os.PathLike[str]) -> None:
+        """Raise `InputError`, before the work is done, for a file that could not be written after it."""
+        path = Path(path)
+        suffixes = self.signal.writes or (Path(self.signal.default_name).suffix,)
+        if path.suffix.lower() not in suffixes:
+            noun = NOUNS.get(self.signal.kind, "data")
+            raise InputError(f"expected a {noun} file ending in {', '.join(suffixes)}; got {str(path)!r}")
+        if not os.access(path.parent, os.W_OK):
+            raise InputError(
+                f"expected a folder that can be written; got {str(path.parent)!r}: "
+                "create it or choose another"
+            )
 
     def add(self, start: int, values: Tensor) -> None:
         """Take the values `[B, C]` of the points from number `start` on; chunks come in order, gapless."""

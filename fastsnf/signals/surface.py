@@ -60,7 +60,7 @@ def surface_of(
         raise InputError(
             f"expected bits on a grid of three axes; got bits {bits.shape} for a grid {grid.shape}"
         )
-    measure = require("skimage.measure", "mesh", "the surface of an occupancy grid")
+    measure = require("skimage.measure", "mesh", "surfaces of solids")
     keys: list[NDArray[np.int64]] = []
     triangles: list[Faces] = []
     count = 0
