@@ -49,8 +49,8 @@ def flac_header(file: BinaryIO, name: str) -> Header:
         )
     if not frames:
         raise InputError(
-            f"expected a FLAC file whose header says how long it is; got {name!r}, which leaves it open, so that "
-            "nobody can tell whether all of it is there; write it anew with: ffmpeg -i IN OUT.flac"
+            f"expected a FLAC file whose header says how long it is; got {name!r}, which leaves it open, so "
+            "that nobody can tell whether all of it is there; write it anew with: ffmpeg -i IN OUT.flac"
         )
     blocks = -(-frames // MOST_FRAMES_A_BLOCK)
     if not rate or blocks * LEAST_BYTES_A_BLOCK > length:
