@@ -34,7 +34,7 @@ def entries(source: Source, archive: zipfile.ZipFile) -> list[Entry]:
 
 
 def _spaced(found: list[Entry]) -> list[Entry]:
-    """Return `found` with the distances that an array ``spacing`` of three has, as `write_volume` writes it."""
+    """Return `found` with the distances in an array ``spacing`` of three, as `write_volume` writes it."""
     steps = next((entry for entry in found if entry.name == "spacing" and entry.shape == (3,)), None)
     if steps is None:
         return found
