@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -12,7 +12,7 @@ from fastsnf.nn import Field
 from fastsnf.ntk.adjuster import Adjuster
 from fastsnf.ntk.groups import Members
 from fastsnf.train.grouping import Grouping
-from fastsnf.train.points import Points
+from fastsnf.train.points import Batch, Points
 from fastsnf.train.step import Step
 from fastsnf.train.updates import Updates
 
@@ -61,6 +61,10 @@ class AdjustedUpdates(Updates):
         if self._grouping.plain:
             return self._step.gradients(*batch)
         return self._adjuster.value_and_grad(self._field, *batch, members=members)
+
+    def batches(self) -> Iterator[Batch]:
+        """Yield the last batch."""
+        yield self.batch
 
     def state_dict(self) -> dict[str, Any]:
         """Return what the next step depends on, beside weights and optimizer."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor
 
@@ -12,7 +14,7 @@ from fastsnf.train.state import FitState
 
 def diverged(
     state: FitState,
-    batch: Batch,
+    batches: Iterable[Batch],
     lr: float,
     saved: str | None,
     *,
@@ -23,7 +25,7 @@ def diverged(
 
     Args:
         state: the fit.
-        batch: (x, y, w) of the step.
+        batches: (x, y, w) of the step, in parts.
         lr: its learning rate.
         saved: the last good checkpoint in words, or None.
         step: the step, the first being 1.
@@ -33,15 +35,12 @@ def diverged(
     kept = f"; the last good checkpoint is {saved}" if saved else ""
     return RunError(
         f"expected a finite loss; got NaN or infinity at step {step}{since}: "
-        f"{_cause(state, batch, lr, step)}{kept}"
+        f"{_cause(state, batches, lr, step)}{kept}"
     )
 
 
-def _cause(state: FitState, batch: Batch, lr: float, step: int) -> str:
-    x, y = as_tensors(*batch[:2])
-    w = batch[2]
-    there = torch.ones(len(y), dtype=torch.bool, device=y.device) if w is None else w > 0
-    if not (_finite(x) and _finite(y[there]) and (w is None or _finite(w))):
+def _cause(state: FitState, batches: Iterable[Batch], lr: float, step: int) -> str:
+    if not all(map(_known, batches)):
         return "the signal holds NaN or infinity: give those points weight 0"
     weights_finite = all(_finite(parameter) for parameter in state.field.parameters())
     if step == 1:
@@ -51,6 +50,14 @@ def _cause(state: FitState, batch: Batch, lr: float, step: int) -> str:
     if callable(state.config.loss) and weights_finite:
         return f"the loss callable or a learning rate of {lr:g} that is too high: check the loss, or lower lr"
     return f"the learning rate of {lr:g} is likely too high: lower lr"
+
+
+def _known(batch: Batch) -> bool:
+    """Return whether the points of a batch, and their values where they have weight, are finite."""
+    x, y = as_tensors(*batch[:2])
+    w = batch[2]
+    there = torch.ones(len(y), dtype=torch.bool, device=y.device) if w is None else w > 0
+    return _finite(x) and _finite(y[there]) and (w is None or _finite(w))
 
 
 def _finite(tensor: Tensor) -> bool:

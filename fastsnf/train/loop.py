@@ -8,12 +8,12 @@ from collections.abc import Iterator, Sequence
 
 from torch import Tensor
 
-from fastsnf.ops import Bits
 from fastsnf.train.callbacks import Callback
 from fastsnf.train.diverged import diverged
-from fastsnf.train.interrupt import Interrupt
+from fastsnf.train.interrupt import Interrupt, Interrupted
 from fastsnf.train.optimizers import set_rates
 from fastsnf.train.pacing import Clock, LogPace, LookPace, PreviewPace
+from fastsnf.train.parallel import PeerLost, World
 from fastsnf.train.plan import Plan
 from fastsnf.train.recorder import Recorder
 from fastsnf.train.state import FitState
@@ -30,10 +30,20 @@ class Loop:
         plan: what a step is, and when the fit ends.
         callbacks: called between steps.
         recorder: what writes the run folder; None writes nothing.
+        guarded: whether signals wait for the end of a step; by default where there is something to save. Of
+            several processes the first alone has callbacks and a recorder, and all are guarded or none is.
     """
 
+    _signum: int | None
+
     def __init__(
-        self, state: FitState, plan: Plan, callbacks: Sequence[Callback], recorder: Recorder | None
+        self,
+        state: FitState,
+        plan: Plan,
+        callbacks: Sequence[Callback],
+        recorder: Recorder | None,
+        *,
+        guarded: bool | None = None,
     ) -> None:
         self._state, self._plan, self._callbacks, self._recorder = state, plan, callbacks, recorder
         self._interrupt = Interrupt()
@@ -45,6 +55,9 @@ class Loop:
         self._unseen: Tensor | None = None
         self._rate = 0.0
         self._finite = state.step
+        self._world = World.current()
+        self._guarded = recorder is not None if guarded is None else guarded
+        self._now, self._signum = state.seconds, None
 
     def run(self) -> None:
         """Step until a stop rule is reached; raises as `steps`."""
@@ -59,28 +72,46 @@ class Loop:
             fastsnf.train.interrupt.Interrupted: after SIGINT or SIGTERM, with a checkpoint saved; only in a
                 run folder, since without one there is nothing to save and signals keep their meaning.
         """
-        state, recorder, interrupt = self._state, self._recorder, self._interrupt
+        state, recorder = self._state, self._recorder
         for callback in self._callbacks:
             callback.on_start(state)
-        with contextlib.nullcontext() if recorder is None else interrupt:
+        with self._interrupt if self._guarded else contextlib.nullcontext(), self._saving_if_left():
             if recorder is not None and state.step == 0:
                 self._save(recorder)
             self._clock = Clock(state.seconds, state.seconds_steps)
             self._saved_at = state.seconds
             done = self._plan.stop.reached(state.step, state.seconds)
-            while not done and interrupt.signum is None:
+            done = self._agreed(done)
+            while not done and self._signum is None:
                 done = self._advance()
                 yield
             self._look(state.step)
             if recorder is not None:
                 self._save(recorder)
-                if not done and interrupt.signum is not None:
-                    raise recorder.interrupted(state, interrupt.signum)
+            if not done and self._signum is not None:
+                raise self._interrupted(self._signum)
+
+    def _interrupted(self, signum: int) -> Interrupted:
+        """Return what a signal ends the fit with; the process that writes has saved."""
+        if self._recorder is None:
+            return Interrupted(signum, "the first process saves")
+        return self._recorder.interrupted(self._state, signum)
+
+    @contextlib.contextmanager
+    def _saving_if_left(self) -> Iterator[None]:
+        """Save before going when another process is gone: the steps so far are whole."""
+        try:
+            yield
+        except PeerLost:
+            if self._recorder is not None:
+                self._save(self._recorder)
+            raise
 
     def _advance(self) -> bool:
         """Make one step and what is due after it; return whether the fit has reached its end."""
         state, plan = self._state, self._plan
-        progress = plan.stop.progress(state.step, self._clock.seconds)
+        seconds = self._clock.seconds if self._world.size == 1 else self._now
+        progress = plan.stop.progress(state.step, seconds)
         lr = set_rates(plan.step.optimizer, plan.rates, plan.schedule.multiplier(state.step, progress))
         self._rate, self._unseen = lr, plan.updates.gradients(plan.sampler.indices(state.step))
         look = self._looks.due(state.step + 1)
@@ -95,11 +126,24 @@ class Loop:
             if not look:
                 self._look(state.step)
                 self._tell_time()
-            _, y, w = plan.updates.batch
-            with self._clock.aside():
-                done = self._after(y, w, lr, done)
+            if self._world.first:
+                with self._clock.aside():
+                    done = self._after(lr, done)
             self._tell_time()
-        return done or state.stop_requested
+        return self._agreed(done or state.stop_requested)
+
+    def _agreed(self, done: bool) -> bool:
+        """Return whether the fit is done, and note the time and the signal that all processes go by.
+
+        The first of them decides. A signal that any of them gets stops them all.
+        """
+        if self._world.size == 1:
+            self._signum = self._interrupt.signum
+            return done
+        mine = [float(done), self._clock.seconds] if self._world.first else [0.0, 0.0]
+        ended, self._now, signum = self._world.largest([*mine, float(self._interrupt.signum or 0)])
+        self._signum = int(signum) or None
+        return bool(ended)
 
     def _look(self, step: int) -> None:
         """Read the loss of step number `step`, unless that is done; on a GPU this waits for it.
@@ -112,22 +156,22 @@ class Loop:
         loss, self._unseen = float(self._unseen), None
         if not math.isfinite(loss):
             saved = None if self._recorder is None else self._recorder.last_saved()
-            batch = self._plan.updates.batch
-            raise diverged(self._state, batch, self._rate, saved, step=step, finite=self._finite)
+            batches = self._plan.updates.batches()
+            raise diverged(self._state, batches, self._rate, saved, step=step, finite=self._finite)
         self._state.loss, self._finite = loss, step
 
-    def _after(self, y: Tensor | Bits, w: Tensor | None, lr: float, done: bool) -> bool:
-        """Do what is due after a step of targets y and weights w; return whether the fit is done."""
+    def _after(self, lr: float, done: bool) -> bool:
+        """Do what is due after a step at the rate `lr`; return whether the fit is done."""
         state = self._state
-        done = done or self._on_target(y, w)
+        done = done or self._on_target()
         if self._rows.due(state.step, state.seconds) or done:
-            self._log(y, w, lr)
+            self._log(lr)
         if not done:
             self._preview()
             self._checkpoint()
         return done
 
-    def _on_target(self, y: Tensor | Bits, w: Tensor | None) -> bool:
+    def _on_target(self) -> bool:
         """Return whether the PSNR over all points has reached the target.
 
         It is looked at once an epoch at most, and only when the batch has reached it, so that it depends on
@@ -137,16 +181,16 @@ class Loop:
         target = plan.stop.target_psnr
         if target is None or state.step % plan.sampler.steps_per_epoch or state.loss is None:
             return False
-        if plan.step.batch_psnr(state.loss, y, w) < target:
+        if plan.updates.batch_psnr(state.loss) < target:
             return False
         state.preview, state.preview_step = plan.evaluate(), state.step
         return state.preview is not None and state.preview.psnr >= target
 
-    def _log(self, y: Tensor | Bits, w: Tensor | None, lr: float) -> None:
+    def _log(self, lr: float) -> None:
         """Record a row of metrics: loss and PSNR are those of the last batch, before its update."""
         state = self._state
         assert state.loss is not None, "a row follows a step"
-        state.psnr, state.lr = self._plan.step.batch_psnr(state.loss, y, w), lr
+        state.psnr, state.lr = self._plan.updates.batch_psnr(state.loss), lr
         row = {
             "step": state.step,
             "seconds": round(state.seconds, 6),

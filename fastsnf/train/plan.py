@@ -17,12 +17,14 @@ from fastsnf.signals.signal import Signal
 from fastsnf.train.adjusted import AdjustedUpdates
 from fastsnf.train.config import PUBLISHED, FitConfig
 from fastsnf.train.cuda_graphs import CudaGraphs
+from fastsnf.train.division import check_divisible, make_parts
 from fastsnf.train.evaluate import Evaluation, evaluate, evaluate_sample
 from fastsnf.train.group_sampler import GroupSampler
 from fastsnf.train.grouping import Grouping, make_grouping
 from fastsnf.train.identity import identity_of
 from fastsnf.train.losses import outputs_of
 from fastsnf.train.optimizers import base_rates, make_optimizer
+from fastsnf.train.parallel import World
 from fastsnf.train.placement import resolve_device, resolve_engine
 from fastsnf.train.points import Points, split
 from fastsnf.train.rebuild import describe_field
@@ -164,6 +166,7 @@ def make_plan(field: Field, signal: Signal, config: FitConfig, *, beside: Plan |
     """
     _check_kinds(field, signal)
     _check_elsewhere(signal, config)
+    check_divisible(field, config)
     device = resolve_device(config.device)
     parameters = trainable(field.to(device).train())
     dtype = parameters[0].dtype.to_real()
@@ -182,13 +185,14 @@ def make_plan(field: Field, signal: Signal, config: FitConfig, *, beside: Plan |
         check_fits(field, grouping.sampler.groups)
     # Adjusted steps are launched one by one, by the optimizer that a recording has: S = I then has its bits.
     recordable = may_record(field, replace(config, iga=None), points, choice.engine, device)
-    recordable = recordable and signal.samples == 1
+    recordable = recordable and signal.samples == 1 and World.current().size == 1
     step = Step(field, make_optimizer(config, parameters, recorded=recordable), config, signal)
     if beside is None:
         points.by_number = points.numbered and grouping is None and step.takes_numbers(choice.engine)
-    updates = Updates(points, step)
+    parts = make_parts(field, signal, config, points, step)
+    updates = Updates(points, step, parts)
     if recordable and grouping is None:
-        updates = RecordedUpdates(points, step, field, CudaGraphs(device))
+        updates = RecordedUpdates(points, step, field, CudaGraphs(device), parts)
     elif grouping is not None:
         updates = AdjustedUpdates(points, step, field, grouping, device)
     return Plan(

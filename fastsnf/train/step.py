@@ -78,10 +78,14 @@ class Step:
 
     def batch_psnr(self, loss: float, y: Tensor | ops.Bits, w: Tensor | None) -> float:
         """Return the PSNR of the last batch before its update; free for the MSE, else from its outputs."""
-        if self._out is not None:
-            assert isinstance(y, Tensor), "it has been made for the loss"
-            loss = float(mse(to_values(self._out, self._outputs), y, w))
-        return psnr_of(loss)
+        return psnr_of(float(self.batch_error(loss, y, w)))
+
+    def batch_error(self, loss: float | Tensor, y: Tensor | ops.Bits, w: Tensor | None) -> float | Tensor:
+        """Return the mean squared error of the last batch: its loss, or what its outputs are beside y, w."""
+        if self._out is None:
+            return loss
+        assert isinstance(y, Tensor), "it has been made for the loss"
+        return mse(to_values(self._out, self._outputs), y, w)
 
     def _one_pass(self, x: Tensor | ops.GridPoints, y: Tensor | ops.Bits, w: Tensor | None) -> Tensor:
         assert isinstance(self._field, LayeredField)  # is_plain holds

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import math
 import os
 from collections.abc import Mapping, Sequence
@@ -15,15 +16,18 @@ from fastsnf.nn import Field
 from fastsnf.signals.signal import Signal
 from fastsnf.train.callbacks import Callback
 from fastsnf.train.config import FitConfig, make_config
+from fastsnf.train.evaluate import Evaluation
 from fastsnf.train.identity import check_same
 from fastsnf.train.loop import Loop
 from fastsnf.train.losses import outputs_of
+from fastsnf.train.parallel import joined
 from fastsnf.train.placement import as_configured, as_placed
 from fastsnf.train.plan import Plan, make_plan
 from fastsnf.train.recorder import Recorder
 from fastsnf.train.result import FitResult
 from fastsnf.train.run import open_run
 from fastsnf.train.state import FitState
+from fastsnf.train.together import start_together
 from fastsnf.version import __version__
 
 
@@ -47,6 +51,10 @@ def fit(
     With ``iga`` (`fastsnf.ntk.IGA`) the residuals of each step are adjusted before they become gradients
     (inductive gradient adjustment); loss and PSNR stay those of the plain MSE, and the state of the
     adjustment is part of every checkpoint.
+
+    Processes that torchrun started, or that share a torch.distributed group, make one fit together, all with
+    the same arguments: see `fastsnf.train.parallel`. The first of them alone calls callbacks and writes, and
+    has the rendering of the result; weights and metrics are those of a single process, to rounding.
 
     Steps are made in training mode; the field is returned in evaluation mode, which is the same for most.
 
@@ -82,20 +90,27 @@ def fit(
     if resume and run is None:
         raise InputError("expected the run folder to resume; got resume=True without run")
     with contextlib.ExitStack() as stack:
+        world = stack.enter_context(joined())
         stack.enter_context(as_configured(settings))
         plan = make_plan(field, signal, settings)
         stack.enter_context(as_placed(settings, plan.place))
-        state, recorder = plan.start(), None
-        if run is not None:
-            description = plan.describe()
+        state, watchers = plan.start(), callbacks if world.first else ()
+
+        def enter() -> Recorder | None:
+            if run is None:
+                return None
             folder = stack.enter_context(open_run(run, resume=resume))
-            recorder = Recorder(folder, plan.step.optimizer, plan.updates, description)
+            recorder = Recorder(folder, plan.step.optimizer, plan.updates, plan.describe())
             _enter(recorder, plan, state, resume=resume, record=record)
-        Loop(state, plan, callbacks, recorder).run()
-        result = _finish(plan, state, recorder)
+            return recorder
+
+        recorder = start_together(world, plan, state, enter)
+        Loop(state, plan, watchers, recorder, guarded=run is not None).run()
+        final = world.from_first(lambda: _finish(plan, state, recorder), sent=_told)
+        result = _result(plan, state, *final)
         field.eval()
         field.outputs = outputs_of(settings.loss)  # which `fastsnf.save` and `Field.at` go by
-        for callback in callbacks:
+        for callback in watchers:
             callback.on_end(result)
         return result
 
@@ -125,8 +140,8 @@ def _enter(
     state.history = folder.begin(tables, snapshot)
 
 
-def _finish(plan: Plan, state: FitState, recorder: Recorder | None) -> FitResult:
-    """Evaluate the final weights, write what a run folder ends with, and return the result."""
+def _finish(plan: Plan, state: FitState, recorder: Recorder | None) -> tuple[Evaluation, str | None]:
+    """Evaluate the final weights and write what a run folder ends with; return metrics, what is left out."""
     final = state.preview if state.preview_step == state.step else None
     if final is None or final.rendering is None:
         final = plan.evaluate()
@@ -141,6 +156,17 @@ def _finish(plan: Plan, state: FitState, recorder: Recorder | None) -> FitResult
     if recorder is not None:
         recorder.folder.save_field(state)
         left_out = recorder.folder.reconstruct(final.rendering)
+    return final, left_out
+
+
+def _told(final: tuple[Evaluation, str | None]) -> tuple[Evaluation, str | None]:
+    """Return what other processes get of the last evaluation: its numbers."""
+    return dataclasses.replace(final[0], rendering=None), final[1]
+
+
+def _result(plan: Plan, state: FitState, final: Evaluation, left_out: str | None) -> FitResult:
+    """Return the result, whose rendering is empty in a process that was only told the numbers."""
+    signal = plan.signal.evaluation
     return FitResult(
         kind=plan.signal.kind,
         steps=state.step,
@@ -159,5 +185,5 @@ def _finish(plan: Plan, state: FitState, recorder: Recorder | None) -> FitResult
         left_out=left_out,
         field=plan.field,
         history=state.history,
-        rendering=final.rendering,
+        rendering=final.rendering or signal.rendering(signal.shape),
     )

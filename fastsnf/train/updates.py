@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
@@ -21,7 +21,9 @@ from torch import Tensor
 from fastsnf.nn import Field
 from fastsnf.nn.plain import is_plain
 from fastsnf.train.config import FitConfig
+from fastsnf.train.metrics import psnr_of
 from fastsnf.train.optimizers import recordable
+from fastsnf.train.parts import Parts, length
 from fastsnf.train.points import Batch, Points
 from fastsnf.train.step import Step
 
@@ -55,20 +57,35 @@ class Updates:
     Args:
         points: where batches come from.
         step: loss, gradients and optimizer.
+        parts: how batches are divided; by default not at all.
 
     Attributes:
-        batch: (x, y, w) of the last gradients.
+        batch: (x, y, w) of the last gradients; where the batch was taken in parts, of the last part.
     """
 
     batch: Batch
+    _index: Tensor | slice
 
-    def __init__(self, points: Points, step: Step) -> None:
+    def __init__(self, points: Points, step: Step, parts: Parts | None = None) -> None:
         self._points, self._step = points, step
+        self._parts = Parts(points, step) if parts is None else parts
 
     def gradients(self, index: Tensor | slice) -> Tensor:
         """Fill in the gradients for the training points `index`; return their loss, 0-d."""
-        self.batch = self._points.batch(index)
-        return self._step.gradients(*self.batch)
+        self._index = index
+        loss = self._parts.gradients(index)
+        self.batch = self._parts.batch
+        return loss
+
+    def batch_psnr(self, loss: float) -> float:
+        """Return the PSNR of the last batch before its update, whose loss is given."""
+        if self._parts.error is not None:
+            return psnr_of(float(self._parts.error))
+        return self._step.batch_psnr(loss, *self.batch[1:])
+
+    def batches(self) -> Iterator[Batch]:
+        """Yield all of the last batch, as much as memory has room for at a time."""
+        yield from self._parts.batches(self._index)
 
     def update(self) -> None:
         """Update the field by its gradients."""
@@ -106,13 +123,15 @@ class RecordedUpdates(Updates):
     says why and all steps go on as `Updates` makes them, from the same state.
 
     Args:
-        points, step: as for `Updates`; `may_record` says whether they allow it.
+        points, step, parts: as for `Updates`; `may_record` says whether they allow it.
         field: what the step updates.
         graphs: what records.
     """
 
-    def __init__(self, points: Points, step: Step, field: Field, graphs: Graphs) -> None:
-        super().__init__(points, step)
+    def __init__(
+        self, points: Points, step: Step, field: Field, graphs: Graphs, parts: Parts | None = None
+    ) -> None:
+        super().__init__(points, step, parts)
         self._parameters = list(field.parameters())
         self._graphs: Graphs | None = graphs
         self._recordings: dict[int, Recording] = {}
@@ -122,6 +141,7 @@ class RecordedUpdates(Updates):
 
     def gradients(self, index: Tensor | slice) -> Tensor:
         """Fill in the gradients of the training points `index`, and update the field if it is recorded."""
+        self._index = index
         recording = self._recording(index)
         self._updated = recording is not None
         if recording is None:
@@ -144,13 +164,14 @@ class RecordedUpdates(Updates):
 
     def _recording(self, index: Tensor | slice) -> Recording | None:
         """Return the recorded step for a batch of that size, recorded now if it is time to."""
-        if self._graphs is None:
+        size = length(index)
+        chunk = self._parts.chunk
+        if self._graphs is None or (chunk is not None and size > chunk):
             return None
         if (memory := self._where()) != self._memory:
             self._memory = memory
             self._recordings.clear()
             self._steps.clear()
-        size = index.stop - index.start if isinstance(index, slice) else len(index)
         if size not in self._recordings:
             self._steps[size] = self._steps.get(size, 0) + 1
             if self._steps[size] <= WARM_UP:
