@@ -243,7 +243,7 @@ class Signal(ABC):
 
     def _checked_points(self, points: ArrayLike | Tensor) -> Tensor:
         """Return `points` `[..., U]` in float64, on their device, or raise `InputError`."""
-        expected = len(self.unit) or len(self.shape)
+        expected = len(self.unit) or self.in_features
         names = f" ({', '.join(self.unit)})" if self.unit else ""
         try:
             found = torch.as_tensor(points)
