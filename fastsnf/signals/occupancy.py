@@ -274,10 +274,6 @@ class Occupancy(Signal):
         """Return 0 or 1, float32 `[B, 1]`, of the points `index` (integers `[B]` or a slice)."""
         return self.voxels.at(index)
 
-    def batch(self, index: Tensor | slice) -> tuple[Tensor, Tensor, None]:
-        """Return (x `[B, 3]`, y `[B, 1]`, None) of the points `index`; no coordinates are kept."""
-        return self._grid.at(index), self.targets(index), None
-
     def check(self, mask: Tensor | None = None) -> None:
         """Raise `InputError` unless there are voxels, some of them occupied; `mask` does not matter."""
         if not self.voxels.count():
