@@ -17,6 +17,8 @@ from typing import Any
 from benchmarks import cases, iga, initializers, machine, memory, ntk, tables, time_to_psnr
 from benchmarks.cases import Case
 from benchmarks.child import INSTALLED, KEPT
+from benchmarks.occupancy import figures as occupancy
+from benchmarks.occupancy import suite as occupancy_suite
 from benchmarks.record import Records
 from benchmarks.sides import COMPILED, EAGER, FASTSNF
 from benchmarks.time_to_psnr import Settings
@@ -79,6 +81,8 @@ def tasks(suite: str, quick: bool) -> Iterator[Task]:
     for module in (ntk, iga, initializers):
         if suite in (module.SUITE, "all"):
             yield from module.tasks(quick)
+    if suite in (occupancy.SUITE, "all"):
+        yield from occupancy_suite.tasks(quick)
     if suite in ("memory", "all"):
         yield from memory_tasks(quick)
     if suite in ("time-to-psnr", "all"):
@@ -94,7 +98,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the suites asked for; exit status 1 when a case failed its gate or its process."""
     arguments = sys.argv[1:] if argv is None else list(argv)
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=(__doc__ or "").split("\n")[0])
-    suites = [*cases.SUITES, ntk.SUITE, iga.SUITE, initializers.SUITE, "memory", "time-to-psnr", "all"]
+    suites = [*cases.SUITES, ntk.SUITE, iga.SUITE, initializers.SUITE, occupancy.SUITE]
+    suites += ["memory", "time-to-psnr", "all"]
     parser.add_argument("suite", nargs="?", default="all", choices=suites)
     parser.add_argument("--json", action="store_true", help="print the records as JSON instead of tables")
     parser.add_argument("--quick", action="store_true", help="few points and rounds; no floor is judged")

@@ -8,6 +8,8 @@ from typing import Any
 from benchmarks import floors, iga, initializers, ntk
 from benchmarks.cases import WORKS
 from benchmarks.child import INSTALLED, KEPT
+from benchmarks.occupancy import figures as occupancy
+from benchmarks.occupancy import suite as occupancy_suite
 from benchmarks.sides import COMPILED, EAGER, FASTSNF
 
 NONE = ""
@@ -202,6 +204,13 @@ def initializers_table(records: Sequence[dict[str, Any]]) -> str:
     return table(header, rows)
 
 
+def occupancy_table(records: Sequence[dict[str, Any]]) -> str:
+    """Return the table of occupancy grids."""
+    return table(
+        ["work", "median (quartiles)", "floor or ceiling", "holds"], occupancy_suite.rows_of(records)
+    )
+
+
 def machine_line(record: dict[str, Any]) -> str:
     """Return the machine and versions in one line."""
     machine, peak, copy = record["machine"], record.get("peak_gflop_s"), record.get("copy_gb_s")
@@ -220,12 +229,16 @@ def document(records: Sequence[dict[str, Any]], failures: Sequence[str], command
     grams = [record for record in records if record.get("suite") == ntk.SUITE]
     adjusted = [record for record in records if record.get("suite") == iga.SUITE]
     drawn = [record for record in records if record.get("suite") == initializers.SUITE]
+    grids = [record for record in records if record.get("suite") == occupancy.SUITE]
     memory = [record for record in records if record["case"] == "memory"]
     psnr = [record for record in records if record["case"] == "time-to-psnr"]
     parts = [f"Made by `{command}`."]
     if speed:
         parts += [machine_line(speed[0]), NOTE, speed_table(speed)]
-    suites = ((grams, ntk_table), (adjusted, iga_table), (drawn, initializers_table))
+    suites = (
+        *((grams, ntk_table), (adjusted, iga_table), (drawn, initializers_table)),
+        (grids, occupancy_table),
+    )
     for found, table_of in suites:
         parts += [machine_line(found[0]), table_of(found)] if found else []
     parts += [memory_table(memory)] if memory else []
