@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fastsnf.cli.fit_options import FitOptions
+from fastsnf.cli.fit_signal_options import MONO
 from fastsnf.cli.iga_options import make_iga
 from fastsnf.cli.parse import option_name
 from fastsnf.cli.run_folder import given, is_folder
@@ -31,13 +32,19 @@ READ_BY: dict[str, tuple[str, ...]] = {
     "crop": ("occupancy",),
     "axes": ("occupancy",),
     "time": ("sphere",),
-    "channels": ("audio",),
+    "level": ("sphere",),
+    "channels": ("audio", "volume"),
     "start": ("audio",),
     "duration": ("audio",),
     "frames": ("video",),
+    "pooling": ("super-resolution",),
+    "small": ("super-resolution",),
     "cache": ("occupancy",),
 }
-"""Every option of reading and the kinds of signals whose ``open`` takes it, under the same name."""
+"""Every option of reading and the kinds of signals whose ``open`` takes it; see `PARAMETERS`."""
+
+PARAMETERS = {"pooling": "factor"}
+"""What ``open`` calls an option whose own name means something else on the command line."""
 
 
 def open_signal(options: FitOptions, progress: Callable[[int, int], None] | None = None) -> Signal:
@@ -58,15 +65,24 @@ def open_signal(options: FitOptions, progress: Callable[[int, int], None] | None
     kind = kind_in(path, options.kind, options.key)
     chosen = {name: value for name, value in given(options).items() if name in READ_BY}
     for name, value in chosen.items():
-        if kind not in READ_BY[name]:
-            raise InputError(
-                f"expected no {option_name(name)} for the {kind} in {str(path)!r}; got {value}: it is for "
-                f"{' and '.join(READ_BY[name])}; drop it, or say with --kind what the input is"
-            )
+        _check_read_by(name, value, kind, path)
+    keywords = {PARAMETERS.get(name, name): value for name, value in chosen.items()}
     if progress is not None and kind in VOXELISED:
-        chosen["progress"] = progress
-    signal: Signal = class_of(kind).open(path, **chosen)
+        keywords["progress"] = progress
+    signal: Signal = class_of(kind).open(path, **keywords)
     return signal
+
+
+def _check_read_by(name: str, value: Any, kind: str, path: Path) -> None:
+    """Raise `InputError` unless signals of a kind are read by an option, with values of this type."""
+    if kind not in READ_BY[name]:
+        raise InputError(
+            f"expected no {option_name(name)} for the {kind} in {str(path)!r}; got {value}: it is for "
+            f"{' and '.join(READ_BY[name])}; drop it, or say with --kind what the input is"
+        )
+    if name == "channels" and (value == MONO) != (kind == "audio"):
+        wanted = MONO if kind == "audio" else "a whole number"
+        raise InputError(f"expected {wanted} after --channels for the {kind} in {str(path)!r}; got {value}")
 
 
 def input_path(options: FitOptions) -> Path:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastsnf.cli.options import choice, default, frame_range, integer, number, picture_size, text
+from fastsnf.cli.options import choice, default, frame_range, integer, number, picture_size, text, whole_or
 from fastsnf.signals.kinds import FROM_FILES
 
 CROPS = ("tight", "wire")
 AXES = ("ij", "xy")
-CHANNELS = ("mono",)
+MONO = "mono"
 MAX_VOXELS = 1 << 16
 """Bound against slips of the keyboard: 65,536 cubed is 35 TB of bits."""
 
@@ -37,16 +37,22 @@ class SignalOptions:
     """Of a grid: to the box of what is inside; wire is WIRE's, without the last slice along each axis."""
     axes: Annotated[str | None, choice(AXES), default("ij")] = None
     """Order of the coordinates of a solid; xy exchanges the first two, as WIRE does."""
-    time: Annotated[int | None, integer("INDEX", 0), default("0")] = None
-    """Of a file with several times: the one to fit."""
-    channels: Annotated[str | None, choice(CHANNELS), default("as the file has them")] = None
-    """Of a sound: mono is the mean of its channels."""
+    time: Annotated[int | None, integer("INDEX", 0), default("the only one")] = None
+    """Of a map at several times: the one to fit, counted from 0."""
+    level: Annotated[int | None, integer("INDEX", 0), default("the only one")] = None
+    """Of a map at several levels: the one to fit, counted from 0."""
+    channels: Annotated[int | str | None, whole_or(MONO, "mono|C"), default("as the file has them")] = None
+    """Of a sound: mono is the mean of its channels. Of a volume of four axes: components of a vector."""
     start: Annotated[float | None, number("S", least=0), default("0")] = None
     """Of a sound: seconds to leave out at its start."""
     duration: Annotated[float | None, number("S", above=0), default("to the end")] = None
     """Of a sound: seconds to fit."""
     frames: Annotated[str | None, frame_range(), default("all")] = None
     """Of a video: which frames, counted from 0, last left out."""
+    pooling: Annotated[int | None, integer("K", 2), default("4")] = None
+    """Of super-resolution: the field sees the means of K x K pixels."""
+    small: Annotated[bool, default("")] = False
+    """Of super-resolution: the input is the small picture, and there is no large one to measure on."""
     cache: Annotated[str | None, text("DIR"), default("~/.cache/fastsnf")] = None
     """Where bit files of occupancy are kept; $FASTSNF_CACHE names it too."""
     holdout: Annotated[int | None, integer("K", 2), default("train on all points")] = None

@@ -16,10 +16,10 @@ from contextlib import contextmanager
 from importlib import import_module
 from types import FrameType
 
-from fastsnf.errors import InputError, RunError, unknown
+from fastsnf.errors import InputError, RunError, out_of_memory, unknown
 
 COMMANDS = {
-    "fit": "fit a field to a photograph and write a run folder",
+    "fit": "fit a field to a photograph, a sound, a solid or another signal and write a run folder",
     "render": "decode a fitted field at any resolution",
     "info": "version, devices and engines, and why an engine cannot run here",
     "bench": "measure this machine, side by side with eager PyTorch",
@@ -28,9 +28,6 @@ COMMANDS = {
     "reproduce": "run a paper's table or figure again, beside the paper's numbers",
 }
 """Every command with its one line of help; ``fastsnf.cli.<command>.main`` runs it."""
-
-OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
-"""What torch's allocators say in the plain RuntimeError that they raise."""
 
 
 class Terminated(KeyboardInterrupt):
@@ -45,6 +42,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a path that the terminal cannot show must not end the run
             stream.reconfigure(errors="backslashreplace")
+    status = _run(arguments)
+    parallel = sys.modules.get("fastsnf.train.parallel")
+    if parallel is not None:
+        parallel.leave(status)  # does not come back where this process was one of several
+    return status
+
+
+def _run(arguments: Sequence[str]) -> int:
+    """Run a command and return its exit status, whatever ends it."""
     try:
         with _sigterm_raises():
             status = dispatch(arguments)
@@ -109,11 +115,8 @@ def outcome(error: BaseException) -> tuple[int, str | None]:
         return 1, line
     if isinstance(error, OSError):
         return 1, f"{line}; check the disk, the path and its permissions"
-    if isinstance(error, MemoryError) or any(text in line for text in OUT_OF_MEMORY):
-        return (
-            1,
-            f"out of memory: {line or 'nothing left'}; try a smaller --size, --batch-size or field",
-        )
+    if out_of_memory(error):
+        return 1, f"out of memory: {line or 'nothing left'}; try a smaller --batch-size, signal or field"
     if isinstance(error, ModuleNotFoundError) and not str(error.name).startswith("fastsnf"):
         return 1, f"expected the package {error.name!r}; it is not installed: pip install {error.name}"
     return 1, None

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from fastsnf import ops
+from fastsnf.cli.counter import PLAIN, REDRAW, clock
+from fastsnf.cli.signal_lines import described
 from fastsnf.nn import LayeredField
 from fastsnf.train import Callback
 
@@ -18,14 +20,10 @@ if TYPE_CHECKING:
 
     from fastsnf.train import FitResult, FitState
 
-REDRAW = 0.1
-"""Seconds between two drawings of the live line."""
 BAR = 24
 """Characters of the progress bar."""
 WITH_BAR = 110
 """Characters of a terminal that has room for the bar beside the line."""
-PLAIN = 5.0
-"""Seconds between two plain lines, where there is no terminal."""
 
 
 class Header(Callback):
@@ -109,6 +107,7 @@ def header(state: FitState, name: str) -> list[tuple[str, str]]:
     where = f"cpu, {threads} thread{'s' * (threads > 1)}" if state.device == "cpu" else state.device
     lines = [
         ("signal", f"{name}: {signal.kind}, {shape}, {channels}; {state.points:,} points"),
+        *described(signal),
         ("field", f"{state.field.summary()}, {state.parameters:,} parameters"),
         ("engine", f"{state.engine} on {where}, {state.precision}{_passed_over(state)}"),
     ]
@@ -149,19 +148,6 @@ def time_left(state: FitState) -> float | None:
     if state.config.time_limit is not None:
         bounds.append(state.config.time_limit - state.seconds)
     return max(0.0, min(bounds)) if bounds else None
-
-
-def clock(seconds: float) -> str:
-    """Return a duration for people.
-
-    >>> clock(9.94), clock(75), clock(3723)
-    ('9.9 s', '1:15', '1:02:03')
-    """
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def _bar(line: str, state: FitState) -> Table:

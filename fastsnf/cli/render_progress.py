@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 
-from fastsnf.cli.progress import PLAIN, clock
+from fastsnf.cli.counter import PLAIN, clock
 
 QUIET = 2.0
 """Seconds before anything is said: short decodes are done by then."""

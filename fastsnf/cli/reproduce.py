@@ -175,7 +175,7 @@ class RowProgress:
         """Say where the row in training stands, unless that was done a moment ago."""
         from rich.live import Live
 
-        from fastsnf.cli.progress import clock
+        from fastsnf.cli.counter import clock
 
         now = time.monotonic()
         if self._first is None:

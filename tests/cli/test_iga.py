@@ -9,8 +9,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from fastsnf.cli.fit import adjustment_lines
 from fastsnf.cli.fit_options import FitOptions
+from fastsnf.cli.fit_summary import adjustment_lines
 from fastsnf.cli.run_folder import arguments
 from fastsnf.ntk import IGA
 from tests.cli.conftest import picture

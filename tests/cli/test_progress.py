@@ -11,7 +11,8 @@ from rich.console import Console
 
 import fastsnf
 from fastsnf.cli import progress
-from fastsnf.cli.progress import Header, Progress, clock, progress_line, time_left
+from fastsnf.cli.counter import clock
+from fastsnf.cli.progress import Header, Progress, progress_line, time_left
 
 
 def state(**changes):

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from fastsnf.signals.signal import Signal
     from fastsnf.train import FitResult
 
-SIDES = (35.0, 215.0)
-"""Degrees to the side from which a solid is seen: from the front and from behind."""
+SIDES = {"The solid": 35.0, "From behind": 215.0}
+"""Degrees to the side from which a solid is seen."""
 OUTSIDE, INSIDE, MISSING, EXTRA = (
     *((250, 250, 250), (120, 130, 145)),
     *((33, 102, 172), (214, 48, 39)),
@@ -33,26 +33,25 @@ def gallery(result: FitResult, signal: Signal) -> Gallery:
     slices = middle_slices(signal.shape)
     pairs = [(signal.targets(cut.index), reconstructed.at(result, signal, cut.index)) for cut in slices]
     shown = [_slice(cut, *pair) for cut, pair in zip(slices, pairs, strict=True)]
-    groups = [Group("The solid", _solids(result, signal), "light from the left above"), *_legend(shown)]
+    groups = [*_solids(result, signal), *_legend(shown)]
     target, found = pairs[0]
     plane = (*slices[0].shape, 1)
     spectra = error_spectra((found - target).reshape(plane), target.reshape(plane))
     return Gallery(groups, spectra, f"radial means of the slice of {slices[0].title}")
 
 
-def _solids(result: FitResult, signal: Signal) -> list[Picture]:
-    """Return the target from both sides and then the reconstruction, all from the same distance."""
+def _solids(result: FitResult, signal: Signal) -> list[Group]:
+    """Return target and reconstruction side by side, from each side, all from the same distance."""
     bits, found = getattr(signal, "bits", None), getattr(result.rendering, "bits", None)
     if bits is None:
         return []
-    target = Surface.of(thinned(bits))
-    named = [("before: the target", target)]
+    named = [("before: the target", Surface.of(thinned(bits)))]
+    box = named[0][1].box
     if found is not None:
         named.append(("after: the reconstruction", Surface.of(thinned(found))))
     return [
-        picture(f"{name}{side}", shaded(solid, target.box, azimuth=azimuth))
-        for name, solid in named
-        for azimuth, side in zip(SIDES, ("", ", from behind"), strict=True)
+        Group(title, [picture(name, shaded(solid, box, azimuth=azimuth)) for name, solid in named])
+        for title, azimuth in SIDES.items()
     ]
 
 

@@ -11,9 +11,12 @@ from fastsnf.analysis.run_report.picture import Picture
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from torch import Tensor
 
     from fastsnf.analysis.frequencies import Spectrum
 
+MOST_BINS = 1000
+"""Frequencies of a spectrum that are drawn at most."""
 DPI = 110
 """Dots an inch: a picture as wide as the page is 1,000 pixels or so."""
 
@@ -35,7 +38,8 @@ def spectrum_picture(spectra: Mapping[str, Spectrum], title: str) -> Picture:
     radial = False
     for name, spectrum in spectra.items():
         radial = spectrum.radial
-        axes.plot(spectrum.frequencies.tolist(), spectrum.amplitudes.tolist(), label=name, linewidth=1.2)
+        axes.plot(*(binned(values).tolist() for values in (spectrum.frequencies, spectrum.amplitudes)),
+                  label=name, linewidth=1.2)  # fmt: skip
     if any(bool((spectrum.amplitudes > 0).any()) for spectrum in spectra.values()):
         axes.set_yscale("log")
     axes.set_xlabel("frequency / highest frequency" if radial else "cycles over the interval")
@@ -43,6 +47,12 @@ def spectrum_picture(spectra: Mapping[str, Spectrum], title: str) -> Picture:
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)
     return drawn(title, figure)
+
+
+def binned(values: Tensor, most: int = MOST_BINS) -> Tensor:
+    """Return `values` `[k]`, of more than `most` the means of so many in a row; the rest at the end is left."""
+    many = -(-len(values) // most)
+    return values if many <= 1 else values[: len(values) // many * many].reshape(-1, many).mean(dim=1)
 
 
 def drawn(title: str, figure: Figure, note: str = "") -> Picture:

@@ -1,0 +1,78 @@
+"""What the header of a fit says of its signal beyond kind and size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fastsnf.signals import Signal
+
+
+def described(signal: Signal) -> list[tuple[str, str]]:
+    """Return labelled lines for what a user should know of the input; of many a signal none."""
+    if signal.kind not in SAYS:
+        return []
+    label, say = SAYS[signal.kind]
+    facts = [fact for fact in say(signal) if fact]
+    return [(label, "; ".join(facts))] if facts else []
+
+
+def bytes_text(size: float) -> str:
+    """Return a number of bytes for people.
+
+    >>> bytes_text(512), bytes_text(1.8e6), bytes_text(1.074e9)
+    ('512 B', '1.8 MB', '1.1 GB')
+    """
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"
+
+
+def _solid(signal: Any) -> Iterator[str]:
+    """Yield where an occupancy grid comes from, how much of it is inside, and where its bits are."""
+    yield signal.source
+    facts: Mapping[str, Any] = signal.facts
+    if "watertight" in facts:
+        yield "watertight" if facts["watertight"] else "not watertight, inside by winding numbers"
+    if "faces" in facts:
+        yield f"{facts['faces']:,} faces"
+    if signal.threshold is not None:
+        yield f"inside above {signal.threshold:g}"
+    if facts.get("crop"):
+        yield f"crop {facts['crop']}"
+    if signal.bits is not None:
+        yield f"{100 * signal.bits.count() / signal.size:.2f} % inside"
+        size = bytes_text(len(signal.bits.octets))
+        yield f"bits {size} in {signal.bits.path}" if signal.bits.path is not None else f"bits {size}"
+
+
+def _sound(signal: Any) -> Iterator[str]:
+    yield f"{signal.duration:.2f} s at {signal.rate:,} Hz"
+    yield signal.source
+    yield f"divided by {signal.scale:.4g}"
+
+
+def _map(signal: Any) -> Iterator[str]:
+    about: Mapping[str, str] = signal.about
+    yield about["long_name"] or about["name"]
+    low, high = signal.bounds
+    yield f"{low:.6g} to {high:.6g} {about['unit']}".strip()
+    yield about["time"]
+    yield about["source"]
+
+
+def _video(signal: Any) -> Iterator[str]:
+    yield f"{signal.shape[0]:,} frames of {float(signal.rate):.5g} a second"
+    yield signal.source
+
+
+SAYS: dict[str, tuple[str, Callable[[Any], Iterator[str]]]] = {
+    "audio": ("sound", _sound),
+    "occupancy": ("solid", _solid),
+    "sphere": ("map", _map),
+    "video": ("video", _video),
+}
+"""The label and the facts of a kind of signal."""
