@@ -1,36 +1,39 @@
 """The stateless sampler: the batch of a step depends on (seed, step) alone, so that there is nothing to save.
 
-An epoch visits every point once, in a pseudo-random order drawn from (seed, epoch). On a GPU that is the
-order of hashes of the points' numbers, the same on every GPU; on the CPU torch shuffles, which is faster
-there, so that the orders of a CPU and a GPU differ.
+An epoch visits every point once, in a pseudo-random order drawn from (seed, epoch). Of a signal of up to
+`GROUP_POINTS` points the order is held: on a GPU that of hashes of the points' numbers, the same on every
+GPU; on the CPU torch shuffles, which is faster there, so that the orders of a CPU and a GPU differ. The order
+of a larger signal is never held: `fastsnf.train.samplers.bijection` says which point stands where, the same
+on every device.
 """
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
+from fastsnf.train.samplers.bijection import Bijection
 from fastsnf.train.samplers.hashing import hashes, key_of
 
 GROUP_POINTS = 1 << 22
-"""Points whose order is drawn at once: it bounds the memory of a permutation to 32 MB for any signal."""
+"""Points whose order is held at most: it bounds the memory to 32 MB for any signal."""
 
 
 class Sampler:
     """Batches of indices into `points` points.
-
-    Signals of more than `group` points are split into K strided groups, {i : i mod K = k}; an epoch visits
-    the groups in random order and the points of each in random order, so that a batch still covers the whole
-    domain.
 
     Args:
         points: number of training points, at least 1.
         batch: points a step; the last batch of an epoch may be smaller.
         seed: of the orders.
         device: where the indices live.
-        group: see above; other values than the default serve tests.
-        hashed: whether orders are drawn on the device, by hashes; by default everywhere but on the CPU.
+        group: see `GROUP_POINTS`; other values than the default serve tests.
+        hashed: whether a held order is drawn on the device, by hashes; by default everywhere but on the CPU.
     """
+
+    name: ClassVar[str] = "passes"
 
     def __init__(
         self,
@@ -46,11 +49,19 @@ class Sampler:
         self.batch = min(batch, points)
         self.seed = seed
         self.device = torch.device(device)
-        self._hashed = self.device.type != "cpu" if hashed is None else hashed
-        self.groups = -(-points // group)
+        self.held = points <= group
         self.steps_per_epoch = -(-points // self.batch)
-        self._orders: dict[tuple[int, int], Tensor] = {}
+        self._hashed = self.device.type != "cpu" if hashed is None else hashed
+        # On a GPU each operation is launched by the host: it is asked for many batches at once.
+        self._at_once = 1 if self.device.type == "cpu" else max(1, group // self.batch)
+        self._orders: dict[int, Tensor] = {}
+        self._window: tuple[tuple[int, int], Tensor] | None = None
         self._last: tuple[int, Tensor] | None = None
+
+    @property
+    def order(self) -> str | None:
+        """What an interrupted run has to agree on beside the settings: how the order is made."""
+        return None if self.held else "bijection"
 
     def indices(self, step: int) -> Tensor | slice:
         """Return the batch of the update after `step` updates: int64 indices, or a slice of everything.
@@ -63,51 +74,37 @@ class Sampler:
             self._last = step, self._drawn(step)
         return self._last[1]
 
-    def _drawn(self, step: int) -> Tensor:
-        """Return the indices of a batch that is not everything."""
-        epoch, position = divmod(step, self.steps_per_epoch)
-        start = position * self.batch
-        stop = min(start + self.batch, self.points)
-        sequence = (
-            self._permutation(self.groups, "groups", epoch)
-            if self.groups > 1
-            else torch.zeros(1, dtype=torch.int64)
-        )
-        parts = []
-        begin = 0
-        for group in sequence.tolist():
-            size = -(-(self.points - group) // self.groups)
-            first, last = max(start, begin), min(stop, begin + size)
-            if first < last:
-                parts.append(self._order(epoch, group, size)[first - begin : last - begin])
-            begin += size
-        return parts[0] if len(parts) == 1 else torch.cat(parts)
-
     def points_seen(self, step: int) -> int:
         """Return how many points the first `step` updates took."""
         epochs, rest = divmod(step, self.steps_per_epoch)
         return epochs * self.points + rest * self.batch
 
-    def _order(self, epoch: int, group: int, size: int) -> Tensor:
-        """Return the points of a group in the order of an epoch; the last two are kept."""
-        key = (epoch, group)
-        if key not in self._orders:
+    def _drawn(self, step: int) -> Tensor:
+        """Return the indices of a batch that is not everything."""
+        epoch, position = divmod(step, self.steps_per_epoch)
+        if self.held:
+            first = position * self.batch
+            return self._order(epoch)[first : min(first + self.batch, self.points)]
+        window, place = divmod(position, self._at_once)
+        first = window * self._at_once * self.batch
+        if self._window is None or self._window[0] != (epoch, window):
+            last = min(first + self._at_once * self.batch, self.points)
+            order = Bijection(self.points, self.seed, epoch).at(first, last, self.device)
+            self._window = (epoch, window), order
+        return self._window[1][place * self.batch : (place + 1) * self.batch]
+
+    def _order(self, epoch: int) -> Tensor:
+        """Return the points in the order of an epoch; the last two are kept."""
+        if epoch not in self._orders:
             while len(self._orders) > 1:
                 self._orders.pop(next(iter(self._orders)))
+            seed = key_of(self.seed, "points", epoch, 0)
             if self._hashed:
-                order = hashed_order(size, self._seed("points", epoch, group), self.device)
+                order = hashed_order(self.points, seed, self.device)
             else:
-                order = self._permutation(size, "points", epoch, group)
-            if self.groups > 1:
-                order.mul_(self.groups).add_(group)
-            self._orders[key] = order.to(self.device)
-        return self._orders[key]
-
-    def _permutation(self, size: int, *key: object) -> Tensor:
-        return torch.randperm(size, generator=torch.Generator().manual_seed(self._seed(*key)))
-
-    def _seed(self, *key: object) -> int:
-        return key_of(self.seed, *key)
+                order = torch.randperm(self.points, generator=torch.Generator().manual_seed(seed))
+            self._orders[epoch] = order.to(self.device)
+        return self._orders[epoch]
 
 
 def hashed_order(size: int, seed: int, device: torch.device) -> Tensor:

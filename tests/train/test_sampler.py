@@ -89,10 +89,13 @@ def test_a_full_batch_is_a_slice():
     assert Sampler(100, 100, seed=0).indices(5) == slice(0, 100)
 
 
-def test_groups_cover_the_domain():
-    """With 10 strided groups, a batch from one of them still has points of every tenth of the signal."""
+def test_an_order_that_is_not_held_covers_the_domain():
     batch = Sampler(10_000, 500, seed=0, group=1000).indices(0)
     assert len((batch // 1000).unique()) == 10
+
+
+def test_only_an_order_that_is_not_held_is_part_of_what_a_run_is():
+    assert [Sampler(1000, 10, 0, group=group).order for group in (1000, 999)] == [None, "bijection"]
 
 
 @pytest.mark.parametrize(("points", "batch"), [(100, 30), (100, 100), (7, 3), (1, 1)])
