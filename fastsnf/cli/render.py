@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from fastsnf.signals.rendering import Rendering
     from fastsnf.train.rebuild import Checkpoint
 
+MANY_MISSED = 1e-3
+"""Miss rate above which a solid looks different."""
+
 
 @dataclass(frozen=True)
 class RenderOptions:
@@ -142,7 +145,8 @@ def decoded(source: Checkpoint, rendering: Rendering, options: RenderOptions) ->
 
 def miss_line(skipped: Skipped) -> str:
     """Return what a coarse-to-fine decode left out, and how often that was wrong."""
+    advice = "; a smaller --coarse misses less" if skipped.miss_rate > MANY_MISSED else ""
     return (
         f"{skipped.points:,} points were not asked for; {skipped.missed:,} of {skipped.looked_at:,} of them, "
-        f"looked at afterwards, were wrong: miss rate {skipped.miss_rate:.2g}"
+        f"looked at afterwards, were wrong: miss rate {skipped.miss_rate:.2g}{advice}"
     )

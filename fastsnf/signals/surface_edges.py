@@ -27,9 +27,11 @@ def separated(
     """
     for _ in range(ROUNDS):
         doubled = _doubled_edges(faces, len(positions))
-        if not len(doubled):
+        before = len(faces)
+        if len(doubled):
+            positions, faces = _with_vertices(positions, faces, doubled)
+        if len(faces) == before:
             break
-        positions, faces = _with_vertices(positions, faces, doubled)
     return positions, faces
 
 
@@ -56,11 +58,18 @@ def _with_vertices(
     cell = np.floor(middle).astype(np.int64)
     order = np.lexsort((face, cell[:, 2], cell[:, 1], cell[:, 0], edge))
     face, corner, edge, rising, cell = (part[order] for part in (face, corner, edge, rising, cell))
-    fits = (edge[1:] == edge[:-1]) & (cell[1:] == cell[:-1]).all(axis=1) & (rising[1:] != rising[:-1])
-    pairs = np.flatnonzero(fits)
-    pairs = pairs[np.unique(edge[pairs], return_index=True)[1]]  # one pair an edge
-    pairs = _disjoint(pairs, face)
-    return _split(positions, faces, (face[pairs], corner[pairs]), (face[pairs + 1], corner[pairs + 1]))
+    third = faces[face, (corner + 2) % 3]
+    found = []
+    for apart in (1, 2, 3):
+        one, other = slice(None, -apart), slice(apart, None)
+        fits = (edge[one] == edge[other]) & (cell[one] == cell[other]).all(axis=1)
+        fits &= (rising[one] != rising[other]) & (third[one] != third[other])
+        first = np.flatnonzero(fits)
+        found.append(np.stack([first, first + apart], axis=1))
+    pairs = np.concatenate(found)
+    pairs = pairs[np.unique(edge[pairs[:, 0]], return_index=True)[1]]  # one pair an edge
+    one, other = _disjoint(pairs, face).T
+    return _split(positions, faces, (face[one], corner[one]), (face[other], corner[other]))
 
 
 def _around(faces: NDArray[np.int32], doubled: NDArray[np.int64], count: int) -> tuple[NDArray[Any], ...]:
@@ -76,8 +85,8 @@ def _around(faces: NDArray[np.int32], doubled: NDArray[np.int64], count: int) ->
 
 
 def _disjoint(pairs: NDArray[np.intp], face: NDArray[Any]) -> NDArray[np.intp]:
-    """Return those pairs (n, n + 1) of entries both whose faces no earlier pair has."""
-    flat = np.stack([face[pairs], face[pairs + 1]], axis=1).reshape(-1)
+    """Return those pairs `[P, 2]` of entries both whose faces no earlier pair has."""
+    flat = face[pairs].reshape(-1)
     earliest = np.zeros(len(flat), dtype=np.bool_)
     earliest[np.unique(flat, return_index=True)[1]] = True
     return pairs[earliest.reshape(-1, 2).all(axis=1)]
