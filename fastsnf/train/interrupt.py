@@ -16,7 +16,10 @@ class Interrupted(KeyboardInterrupt):
     Attributes:
         signum: the signal.
         exit_status: what a process that ends for it returns, 130 for SIGINT and 143 for SIGTERM.
+        told_elsewhere: whether another process tells the user.
     """
+
+    told_elsewhere = False
 
     def __init__(self, signum: int, saved: str) -> None:
         name = "Ctrl-C" if signum == signal.SIGINT else signal.Signals(signum).name

@@ -94,7 +94,9 @@ class Loop:
     def _interrupted(self, signum: int) -> Interrupted:
         """Return what a signal ends the fit with; the process that writes has saved."""
         if self._recorder is None:
-            return Interrupted(signum, "the first process saves")
+            interrupted = Interrupted(signum, "the first process saves")
+            interrupted.told_elsewhere = True
+            return interrupted
         return self._recorder.interrupted(self._state, signum)
 
     @contextlib.contextmanager

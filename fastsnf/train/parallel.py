@@ -31,11 +31,21 @@ WAIT_TIMEOUT = timedelta(days=7)
 SETTLING = 0.05
 """Seconds before a group is taken down, in which gloo's threads let go of what was sent last."""
 
+TELLING = 1.0
+"""Seconds that the others stay when a fit fails: torchrun ends all processes when the first is gone, and one
+of them is telling the user why."""
+
 T = TypeVar("T")
 
 
 class PeerLost(RunError):
-    """Another process of the fit is gone."""
+    """Another process of the fit is gone.
+
+    Attributes:
+        told_elsewhere: whether another of those that are left tells the user.
+    """
+
+    told_elsewhere = False
 
 
 @dataclass(frozen=True)
@@ -92,7 +102,9 @@ class World:
         if not self.first:
             kind, value = self._broadcast(None)
             if kind != "result":
-                raise _ERRORS[kind](value)
+                error = _ERRORS[kind](value)
+                error.told_elsewhere = True  # type: ignore[union-attr]  # for the command line
+                raise error
             return value  # type: ignore[no-any-return]
         try:
             with alone():
@@ -129,11 +141,13 @@ class World:
         try:
             yield
         except RuntimeError as error:
-            reason = str(error).strip().splitlines()[0].rpartition("] ")[2][:120]
-            raise PeerLost(
+            reason = str(error).strip().partition("\n")[0].rpartition("] ")[2].partition(". ")[0]
+            lost = PeerLost(
                 f"expected all {self.size} processes; got: a process left ({reason or 'no reason given'}): "
                 "start again with --resume"
-            ) from error
+            )
+            lost.told_elsewhere = _another_tells()
+            raise lost from error
 
 
 _ERRORS: dict[str, type[InputError] | type[RunError]] = {"input": InputError, "run": RunError}
@@ -198,6 +212,8 @@ def leave(status: int) -> None:
     """
     if not _ours:
         return
+    if status and distributed.get_rank() > 0:
+        time.sleep(TELLING)
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):
             stream.flush()
@@ -259,6 +275,15 @@ def _world() -> World:
     if _control is None:
         _control = distributed.new_group(backend="gloo", timeout=WAIT_TIMEOUT)
     return World(distributed.get_rank(), size, _control)
+
+
+def _another_tells() -> bool:
+    """Return whether one of the processes that are left has told the user already that one is gone."""
+    try:
+        store = distributed.distributed_c10d._get_default_store()  # type: ignore[attr-defined]
+        return bool(store.add("fastsnf: a process left", 1) > 1)
+    except Exception:  # it was kept by the process that is gone
+        return False
 
 
 def _take_down() -> None:
