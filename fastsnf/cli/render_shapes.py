@@ -79,8 +79,13 @@ def scaled(signal: Signal, scale: float) -> tuple[int, ...]:
 def at_resolution(signal: Signal, resolution: int) -> tuple[int, ...]:
     """Return the grid with `resolution` points along the longest axis, the others at the same distances.
 
-    That of a sphere has `resolution` rows of latitude and twice as many columns of longitude.
+    That of a sphere has `resolution` rows of latitude and twice as many columns of longitude. Points on no
+    grid say themselves what it is.
     """
+    shape_of = getattr(signal, "shape_of", None)
+    if shape_of is not None:
+        sides: tuple[int, ...] = shape_of(resolution)
+        return sides
     if signal.kind == "sphere":
         return resolution, 2 * resolution
     steps = max(1, max(signal.shape) - 1)

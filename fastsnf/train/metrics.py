@@ -164,7 +164,8 @@ class Iou(Meter):
     """Intersection over union of what is occupied in prediction and target, in exact counts.
 
     ``prediction >= 0.5`` is occupied, as WIRE's code has it, and so is ``target > 0.5``; NaN is not. 1 where
-    nothing is occupied in either. With several channels their values count alike.
+    nothing is occupied in either. With several channels their values count alike. A signal of other values
+    says itself what is inside: ``signal.inside(values)``, as signed distances do.
     """
 
     def __init__(self, signal: Signal) -> None:
@@ -177,7 +178,9 @@ class Iou(Meter):
         self, index: Tensor | slice, prediction: Tensor, target: Tensor, weight: Tensor | None = None
     ) -> None:
         """Add a chunk."""
-        here, there = prediction >= OCCUPIED, target > OCCUPIED
+        inside = getattr(self._signal, "inside", None)
+        here = prediction >= OCCUPIED if inside is None else inside(prediction)
+        there = target > OCCUPIED if inside is None else inside(target)
         if weight is not None:
             counts = (weight > 0)[:, None]
             here, there = here & counts, there & counts
@@ -212,6 +215,32 @@ class Snr(Meter):
     def value(self) -> float:
         """The ratio; that of a silent signal is minus infinity."""
         return self._noise.psnr + 10.0 * math.log10(self._power.mse) if self._power.mse else -math.inf
+
+
+class Mae(Meter):
+    """Mean absolute error over points and channels, in float64."""
+
+    def __init__(self, signal: Signal) -> None:
+        super().__init__(signal)
+        self._error: Tensor | float = 0.0
+        self._weight: Tensor | float = 0.0
+
+    def add(
+        self, index: Tensor | slice, prediction: Tensor, target: Tensor, weight: Tensor | None = None
+    ) -> None:
+        """Add a chunk."""
+        if weight is not None:
+            seen = weight > 0
+            prediction, target, weight = prediction[seen], target[seen], weight[seen]
+        errors = (prediction.detach().double() - target.double()).abs().mean(dim=1)
+        self._error = self._error + (errors if weight is None else errors * weight.double()).sum()
+        self._weight = self._weight + (float(len(errors)) if weight is None else weight.double().sum())
+
+    @property
+    def value(self) -> float:
+        """The error."""
+        weight = float(self._weight)
+        return float(self._error) / weight if weight else math.nan
 
 
 class Ssim(Meter):
@@ -252,6 +281,7 @@ METRICS: dict[str, type[Meter]] = {
     "snr": Snr,
     "psnr_area": AreaPsnr,
     "ssim": Ssim,
+    "mae": Mae,
 }
 """What a fit may report: ``psnr`` of every signal, the others of those that name them (`Signal.metrics`)."""
 
