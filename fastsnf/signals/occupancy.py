@@ -270,6 +270,10 @@ class Occupancy(Signal):
         """False: the values do not lie in memory."""
         return False
 
+    def packed(self) -> Tensor | None:
+        """Return the voxels as bits, uint8 `[ceil(N / 8)]`, mapped as they are; None without data."""
+        return None if self.bits is None else self.bits.tensor()
+
     def targets(self, index: Tensor | slice) -> Tensor:
         """Return 0 or 1, float32 `[B, 1]`, of the points `index` (integers `[B]` or a slice)."""
         return self.voxels.at(index)
