@@ -25,5 +25,8 @@ class Callback:
     def on_preview(self, state: FitState) -> None:
         """Act on `state.preview`, how well the field matches the signal at every point, or at a sample."""
 
+    def on_evaluate(self, done: int, total: int, state: FitState) -> None:
+        """Act on so many points, of `total`, being measured with the final weights."""
+
     def on_end(self, result: FitResult) -> None:
         """Act on the result of a fit that reached its end."""

@@ -1,8 +1,4 @@
-"""The values of a field at the points of a signal, and how well they match.
-
-A signal that is held in memory has the values of its field there too. One that is not is evaluated in a
-stream: each chunk is measured, given to the signal's rendering, which keeps what it needs, and forgotten.
-"""
+"""The values of a field at the points of a signal, in chunks, and what `fastsnf.train.measure` finds."""
 
 from __future__ import annotations
 
@@ -17,13 +13,15 @@ from fastsnf.nn import Field, LayeredField
 from fastsnf.signals.rendering import Rendering
 from fastsnf.signals.signal import Signal
 from fastsnf.train.losses import VALUES, to_values
-from fastsnf.train.score import Score
-from fastsnf.train.storage import Bits, GridCoordinates, on_grid
+from fastsnf.train.storage import GridCoordinates, on_grid
 
 CHUNK_POINTS = 1 << 18
 """Points evaluated at once, at most: bounds the memory on top of the result."""
 FUSED_FEATURES = 32
 """Features a point that may lie in memory for that many points; fields with more take fewer at once."""
+
+Progress = Callable[[int, int], None]
+"""Told (points done, all of them)."""
 
 
 @dataclass(frozen=True)
@@ -96,74 +94,13 @@ def evaluation_mode(field: Field) -> Iterator[None]:
             module.training = True
 
 
-def evaluate(
+def predict(
     field: Field,
     signal: Signal,
-    score: Score,
     *,
     outputs: str = VALUES,
     stop: Callable[[], bool] | None = None,
-) -> Evaluation | None:
-    """Return the metrics and the rendering of a field at every point of a signal.
-
-    Args:
-        field: wherever it is; it computes in evaluation mode.
-        signal: its points and values, held in memory or not.
-        score: what is measured.
-        outputs: what the field returns, `fastsnf.train.losses.VALUES` or ``LOGITS``.
-        stop: asked before each chunk; the result is None once it returns True.
-    """
-    rendering = signal.rendering(signal.shape)
-    if signal.held:
-        values = predict(field, signal, outputs=outputs, stop=stop)
-        if values is None:
-            return None
-        rendering.add(0, values)
-        for start in range(0, signal.size, CHUNK_POINTS):
-            chunk = slice(start, min(start + CHUNK_POINTS, signal.size))
-            score.add(chunk, values[chunk], signal.targets(chunk))
-    else:
-        for chunk, out in chunks(field, signal, outputs=outputs):
-            score.add(chunk, out, _targets(signal, chunk, out.device))
-            rendering.add(chunk.start, out)
-            if stop is not None and stop():
-                return None
-    return Evaluation(score.metrics(), rendering)
-
-
-def evaluate_sample(
-    field: Field, signal: Signal, score: Score, index: Tensor, *, outputs: str = VALUES
-) -> Evaluation:
-    """Return the metrics of a field at the points `index` [n] int64 alone, without a rendering."""
-    parameter = next(field.parameters())
-    device, dtype = parameter.device, parameter.dtype.to_real()
-    with torch.no_grad(), evaluation_mode(field):
-        for part in index.split(points_at_once(field, signal.samples)):
-            x, y, _ = signal.batch(part)
-            out = to_values(values_at(field, x.to(device, dtype)), outputs).to(torch.float32)
-            score.add(part, signal.reduce(out), y.to(device))
-    return Evaluation(score.metrics(), None, len(index))
-
-
-def chunks(field: Field, signal: Signal, *, outputs: str = VALUES) -> Iterator[tuple[slice, Tensor]]:
-    """Yield the points of a signal, chunk by chunk in order, and the field's values [B, C] there.
-
-    The values are float32 and on the field's device; a chunk starts at a multiple of 8, so that its bits
-    start a byte.
-    """
-    parameter = next(field.parameters())
-    coordinates = _coordinates(signal, parameter.device, parameter.dtype.to_real())
-    step = max(8, points_at_once(field, signal.samples) // 8 * 8)
-    for start in range(0, signal.size, step):
-        chunk = slice(start, min(start + step, signal.size))
-        # The mode is put back before whoever asked goes on with the field.
-        with torch.no_grad(), evaluation_mode(field):
-            out = to_values(values_at(field, coordinates(chunk)), outputs).to(torch.float32)
-        yield chunk, signal.reduce(out)
-
-
-def predict(
-    field: Field, signal: Signal, *, outputs: str = VALUES, stop: Callable[[], bool] | None = None
+    progress: Progress | None = None,
 ) -> Tensor | None:
     """Return the field's values [N, C], float32 on the CPU, at every point of a signal, in chunks.
 
@@ -174,6 +111,7 @@ def predict(
         signal: its points.
         outputs: what the field returns, `fastsnf.train.losses.VALUES` or ``LOGITS``.
         stop: asked before each chunk; the result is None once it returns True.
+        progress: called with (points done, all of them) after each chunk.
     """
     parameter = next(field.parameters())
     device = parameter.device
@@ -187,6 +125,8 @@ def predict(
             chunk = slice(start, min(start + step, signal.size))
             out = to_values(values_at(field, coordinates(chunk)), outputs).to(torch.float32)
             values[chunk].copy_(signal.reduce(out), non_blocking=True)
+            if progress is not None:
+                progress(chunk.stop, signal.size)
     if device.type == "cuda":
         torch.cuda.current_stream(device).synchronize()  # once, for all chunks
     return values
@@ -194,20 +134,10 @@ def predict(
 
 def _coordinates(signal: Signal, device: torch.device, dtype: torch.dtype) -> Callable[[slice], Tensor]:
     """Return what gives the coordinates [B, D] of a chunk: on a GPU they are computed there."""
-    grid = on_grid(signal) if device.type == "cuda" or not signal.held else None
+    grid = on_grid(signal) if device.type == "cuda" else None
     if grid is not None:
         return GridCoordinates(grid, None, device, dtype).at
     return lambda chunk: signal.batch(chunk)[0].to(device=device, dtype=dtype)
-
-
-def _targets(signal: Signal, chunk: slice, device: torch.device) -> Tensor:
-    """Return the values [B, C] of a chunk on a device; of a signal of bits these are what goes there."""
-    bits = getattr(signal, "bits", None)
-    if device.type == "cpu" or bits is None:
-        return signal.targets(chunk).to(device)
-    first, last = chunk.start // 8, -(-chunk.stop // 8)
-    octets = Bits(bits.tensor()[first:last].to(device), torch.float32)
-    return octets.at(slice(chunk.start - 8 * first, chunk.stop - 8 * first))
 
 
 def _host_memory(rows: int, columns: int, device: torch.device) -> Tensor:

@@ -18,11 +18,12 @@ from fastsnf.train.adjusted import AdjustedUpdates
 from fastsnf.train.config import PUBLISHED, FitConfig
 from fastsnf.train.cuda_graphs import CudaGraphs
 from fastsnf.train.division import check_divisible, make_parts
-from fastsnf.train.evaluate import Evaluation, evaluate, evaluate_sample
+from fastsnf.train.evaluate import Evaluation, Progress
 from fastsnf.train.group_sampler import GroupSampler
 from fastsnf.train.grouping import Grouping, make_grouping
 from fastsnf.train.identity import identity_of
 from fastsnf.train.losses import outputs_of
+from fastsnf.train.measure import measure, measure_sample
 from fastsnf.train.optimizers import base_rates, make_optimizer
 from fastsnf.train.parallel import World
 from fastsnf.train.placement import resolve_device, resolve_engine
@@ -87,11 +88,16 @@ class Plan:
 
         self.field.settle(coordinates)
 
-    def evaluate(self, give_up: Callable[[], bool] | None = None) -> Evaluation | None:
-        """Return the field's metrics and rendering at every point, or None once `give_up` returns True."""
+    def evaluate(
+        self, give_up: Callable[[], bool] | None = None, progress: Progress | None = None
+    ) -> Evaluation | None:
+        """Return the field's metrics and rendering at every point, or None once `give_up` returns True.
+
+        After each chunk `progress` is told (points done, all of them).
+        """
         self.settle()
-        outputs = outputs_of(self.config.loss)
-        return evaluate(self.field, self.signal.evaluation, self._score(), outputs=outputs, stop=give_up)
+        signal, outputs = self.signal.evaluation, outputs_of(self.config.loss)
+        return measure(self.field, signal, self._score(), outputs=outputs, stop=give_up, progress=progress)
 
     def preview(self, give_up: Callable[[], bool] | None = None) -> Evaluation | None:
         """Return `evaluate`, or of a large signal the metrics at a fixed sample of its points."""
@@ -101,7 +107,7 @@ class Plan:
         self.settle()
         index = draws(SAMPLED_POINTS, signal.size, key_of("preview"))
         outputs = outputs_of(self.config.loss)
-        return evaluate_sample(self.field, signal, self._score(), index, outputs=outputs)
+        return measure_sample(self.field, signal, self._score(), index, outputs=outputs)
 
     @property
     def preview_points(self) -> int:

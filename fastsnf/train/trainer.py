@@ -106,7 +106,7 @@ def fit(
 
         recorder = start_together(world, plan, state, enter)
         Loop(state, plan, watchers, recorder, guarded=run is not None).run()
-        final = world.from_first(lambda: _finish(plan, state, recorder), sent=_told)
+        final = world.from_first(lambda: _finish(plan, state, recorder, watchers), sent=_told)
         result = _result(plan, state, *final)
         field.eval()
         field.outputs = outputs_of(settings.loss)  # which `fastsnf.save` and `Field.at` go by
@@ -140,11 +140,18 @@ def _enter(
     state.history = folder.begin(tables, snapshot)
 
 
-def _finish(plan: Plan, state: FitState, recorder: Recorder | None) -> tuple[Evaluation, str | None]:
+def _finish(
+    plan: Plan, state: FitState, recorder: Recorder | None, callbacks: Sequence[Callback]
+) -> tuple[Evaluation, str | None]:
     """Evaluate the final weights and write what a run folder ends with; return metrics, what is left out."""
+
+    def progress(done: int, total: int) -> None:
+        for callback in callbacks:
+            callback.on_evaluate(done, total, state)
+
     final = state.preview if state.preview_step == state.step else None
     if final is None or final.rendering is None:
-        final = plan.evaluate()
+        final = plan.evaluate(progress=progress)
     assert final is not None, "nothing stops the last evaluation"
     assert final.rendering is not None, "it is of every point"
     if math.isnan(final.psnr):

@@ -14,7 +14,8 @@ from fastsnf.train.samplers.hashing import key_of
 
 ROUNDS = 6
 """Rounds of the network. Four make a strong pseudo-random permutation of an ideal round function (Luby &
-Rackoff 1988); ours is two multiplications. Two rounds more are some twenty operations on the numbers of a batch."""
+Rackoff 1988); ours is two multiplications. Two rounds more are some twenty operations on the numbers of a
+batch."""
 
 _MOST = 1 << 40
 
