@@ -17,6 +17,9 @@ LOSSES = ("mse", "bce")
 PRECISIONS = ("auto", "fp32", "tf32", "fast")
 PUBLISHED = "published"
 PSNRS = ("plain", PUBLISHED)
+IOUS = ("plain", PUBLISHED)
+PASSES = "passes"
+SAMPLERS = (PASSES, "uniform", "surface", "balanced")
 FULL = "full"
 
 
@@ -43,6 +46,11 @@ class FitConfig:
             tensor`` with out and target [B, C] and weights [B] or None.
         batch_size: points a step; default 32,768, the whole signal when that is smaller; ``full`` takes it
             whole.
+        sampler: which points make a step. ``passes``: every point once an epoch, in a pseudo-random order.
+            ``uniform``: independent draws. ``surface``, of an occupancy grid: half of them from the blocks of
+            8^3 voxels at its surface. ``balanced``: half of them occupied and half not, each half uniform.
+            Except of passes, an epoch is as many points as the signal has, and the loss is that of the points
+            drawn: near the surface, or of the rarer kind, errors count more.
         seed: of the batches, which on a GPU are others than on the CPU. The field's weights are the caller's.
         iga: inductive gradient adjustment (`fastsnf.ntk.IGA`), for the MSE alone. A batch is then whole
             groups of points: with the default batch size all of them up to 4,096, else 512 a step; with a
@@ -55,6 +63,9 @@ class FitConfig:
         engine: ``auto`` or an engine's name.
         holdout: train on every K-th point of each axis, K >= 2, and report ``psnr_holdout`` on the others.
         psnr: ``published`` adds the weight-scaling paper's own variant to the summary.
+        iou: ``published`` adds ``iou_published`` for comparison: as WIRE's code measures, from what the field
+            says of each batch before its update, over an epoch, and the best of all epochs that came to their
+            end (NaN before). That is one more forward pass a step.
 
     What is recorded, in seconds unless said otherwise:
         log_every: a row of metrics every so many steps; default: at most one per 0.05 s, fewer on long runs.
@@ -76,6 +87,7 @@ class FitConfig:
     schedule: str | None = None
     loss: str | Callable[..., Any] = "mse"
     batch_size: int | str | None = None
+    sampler: str = PASSES
     seed: int = 0
     iga: IGA | None = None
     device: str = "auto"
@@ -83,6 +95,7 @@ class FitConfig:
     engine: str = "auto"
     holdout: int | None = None
     psnr: str = "plain"
+    iou: str = "plain"
     log_every: int | None = None
     preview_every: float | None = None
     checkpoint_every: float = 30.0
@@ -103,13 +116,33 @@ class FitConfig:
         _check_choice("the optimizer", self.optimizer, OPTIMIZERS, or_callable=True)
         _check_choice("the precision", self.precision, PRECISIONS)
         _check_choice("psnr", self.psnr, PSNRS)
+        _check_choice("iou", self.iou, IOUS)
+        _check_choice("the sampler", self.sampler, SAMPLERS)
         if self.schedule is not None:
             parse_schedule(self.schedule)
         _check_iga(self.iga, self.loss)
+        self._check_sampler()
         if self.lr is not None and callable(self.optimizer):
             raise InputError(
                 f"expected no lr beside an optimizer callable; got lr={self.lr}: set it inside the callable"
             )
+
+    def _check_sampler(self) -> None:
+        """Raise for what only passes over all points can do."""
+        if self.sampler == PASSES:
+            return
+        others = {
+            "iga": (self.iga, "whose batches are whole groups"),
+            "batch_size='full'": (self.batch_size == FULL, "which takes every point"),
+            "iou='published'": (self.iou == PUBLISHED, "which is measured once at every point of an epoch"),
+        }
+        if self.sampler != "uniform":
+            others["holdout"] = (self.holdout, "which trains on a part of the grid")
+        for what, (given, why) in others.items():
+            if given:
+                raise InputError(
+                    f"expected the sampler {PASSES} with {what}, {why}; got {self.sampler}: drop one of them"
+                )
 
     @property
     def base_lr(self) -> float:
