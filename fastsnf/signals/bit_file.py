@@ -76,7 +76,7 @@ def build(
     facts: Mapping[str, Any],
     progress: Progress | None = None,
     *,
-    notes: Mapping[str, Any] | None = None,
+    notes: Callable[[], Mapping[str, Any]] = dict,
 ) -> BitGrid:
     """Return the grid in the bit file `path`, built from `slabs` unless it is there already.
 
@@ -90,7 +90,7 @@ def build(
             all but the last are whole.
         facts: what they are made from, JSON-able; a file of other facts is built again.
         progress: called as the work goes on.
-        notes: what else to keep beside the bits, JSON-able, for `notes_of`.
+        notes: called once the voxels are written: what else to keep beside them, JSON-able, for `notes_of`.
 
     Raises:
         InputError: the folder cannot be written, or `slabs` raises it.
@@ -106,7 +106,7 @@ def build(
         sidecar_of(path).unlink(missing_ok=True)  # first: at no time may it describe other bits
         try:
             sha256 = _write(path, shape, slabs, progress)
-            sidecar = {"shape": list(shape), "sha256": sha256, "facts": facts, "notes": as_json(notes or {})}
+            sidecar = {"shape": list(shape), "sha256": sha256, "facts": facts, "notes": as_json(notes())}
             write_sidecar(path, sidecar)
         except BaseException:
             path.unlink(missing_ok=True)  # without a sidecar nobody would use it

@@ -141,7 +141,7 @@ class BitGrid:
 
     def count(self) -> int:
         """Return the number of occupied voxels."""
-        return sum(int(_COUNTS[part].sum(dtype=np.int64)) for part in self._pieces())
+        return sum(map(occupied_in, self._pieces()))
 
     def sha256(self) -> str:
         """Return the SHA-256 of the octets, in hexadecimal; computed once."""
@@ -154,6 +154,11 @@ class BitGrid:
 
     def _pieces(self) -> Iterator[NDArray[np.uint8]]:
         return (self.octets[start : start + PIECE] for start in range(0, len(self.octets), PIECE))
+
+
+def occupied_in(octets: NDArray[np.uint8]) -> int:
+    """Return the number of occupied voxels among those of `octets` `[B]`."""
+    return int(_COUNTS[octets].sum(dtype=np.int64))
 
 
 def octets_of(points: int) -> int:

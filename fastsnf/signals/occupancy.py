@@ -246,6 +246,11 @@ class Occupancy(Signal):
         return cls(bits, grid, frame=Frame.identity(3), source="function")
 
     @property
+    def remarks(self) -> list[str]:
+        """What to know before trusting the solid of a mesh, one line each: open edges, parts turned over."""
+        return list(self.facts.get("remarks", []))
+
+    @property
     def voxels(self) -> BitGrid:
         """The bits; raises `InputError` for a signal without data."""
         if self.bits is None:

@@ -74,7 +74,7 @@ def open_grid(
         box = box_of(array, survey, level, crop)
         notes = _facts_of(survey, array.shape, box, crop)
         bits = bit_file.build(
-            place, _shape_of(box), lambda: occupied(array, level, box), wanted, progress, notes=notes
+            place, _shape_of(box), lambda: occupied(array, level, box), wanted, progress, notes=lambda: notes
         )
         return Solid(bits, notes, array.source)
 

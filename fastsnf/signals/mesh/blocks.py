@@ -10,13 +10,13 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-SIDE = 8
-"""Points of a block along each axis."""
+SIDE = 4
+"""Points of a block along each axis: half of 8 halves the points near the surface, the slow ones."""
 
 _AT_ONCE = 1 << 15
 """Triangles that are looked at together."""
 
-_LARGE = 4
+_LARGE = 6
 """Triangles whose box spans more blocks than this along an axis are cut in two, for the box to fit."""
 
 _LOOK, _MOSTLY = 64, 0.5
@@ -69,7 +69,7 @@ def touched_blocks(
 def _spans(pieces: NDArray[np.float64], shape: Sequence[int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the first and the last block, along each axis, that the box of each piece meets, `[F, 3]`.
 
-    Block b spans the points 8 b to 8 b + 7; a box between two blocks meets neither: then first > last.
+    Block b spans the points 4 b to 4 b + 3; a box between two blocks meets neither: then first > last.
     """
     most = np.array(block_counts(shape)) - 1
     lowest = np.ceil((pieces.min(axis=1) - _SLACK - (SIDE - 1)) / SIDE).astype(np.int64)
