@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from fastsnf.errors import InputError
 from fastsnf.signals.arrays.array import Array, Entry
+from fastsnf.signals.arrays.chunks import check_deflate, may_burst
 from fastsnf.signals.arrays.limits import MAX_ENTRIES, check_limit, check_sizes, is_numeric
 from fastsnf.signals.arrays.source import Source
 from fastsnf.signals.optional import require
@@ -131,5 +132,7 @@ def _check(source: Source, name: str, data: Any) -> None:
         info = data.id.get_chunk_info(place)
         if info.size > 2 * chunk + _SLACK or info.byte_offset + info.size > source.size:
             raise ValueError(f"a chunk of {info.size} bytes at {info.byte_offset} of {name!r}")
+        if 1 in codes and may_burst(info.size):
+            check_deflate(data.id.read_direct_chunk(info.chunk_offset)[1], chunk)
         if any(start >= size for start, size in zip(info.chunk_offset, data.shape, strict=True)):
             raise ValueError(f"a chunk of {name!r} at {info.chunk_offset}, beyond its sizes {data.shape}")

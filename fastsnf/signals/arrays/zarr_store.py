@@ -7,16 +7,19 @@ its codec has a checksum (crc32c, or zstd with ``checksum``), which zarr's defau
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import math
 import os
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastsnf.errors import InputError
 from fastsnf.signals.arrays.array import Array, Entry, checked_spacing
@@ -28,6 +31,7 @@ from fastsnf.signals.arrays.limits import (
     is_numeric,
 )
 from fastsnf.signals.arrays.source import Source
+from fastsnf.signals.arrays.zarr_codecs import StoreFiles, check_chunks, check_codecs, codec_names
 from fastsnf.signals.optional import require
 
 MAX_CHUNK = 1 << 30
@@ -36,52 +40,15 @@ MAX_CHUNK = 1 << 30
 MAX_TEXT = 1 << 24
 """Bytes of a description."""
 
-CODECS = frozenset(
-    (
-        *("blosc", "zstd", "gzip", "zlib", "lz4", "bz2", "lzma", "shuffle", "delta", "fixedscaleoffset"),
-        *(
-            "bitround",
-            "packbits",
-            "quantize",
-            "crc32",
-            "crc32c",
-            "adler32",
-            "fletcher32",
-            "bytes",
-            "transpose",
-        ),
-        *("sharding_indexed",),
-    )
-)
-"""Codecs that turn numbers into bytes and back, and do nothing else."""
-
-_SLACK = 1 << 20
-
-
-@dataclass(frozen=True)
-class _Files:
-    """The files of a store.
-
-    Attributes:
-        path: the folder or the zip.
-        sizes: name of every file within the store -> its bytes.
-        read: returns the content of one.
-        store: makes zarr's own store, read-only.
-    """
-
-    path: str
-    sizes: Mapping[str, int]
-    read: Callable[[str], bytes]
-    store: Callable[[Any], Any]
-
 
 def folder_entries(path: str, limits: Limits) -> list[Entry]:
     """Return the arrays of the zarr store in the folder `path`."""
     root = Path(path)
-    files = _Files(
+    files = StoreFiles(
         path,
         dict(_walk(root)),
         lambda name: (root / name).read_bytes(),
+        lambda name, size: _start((root / name).open("rb"), size),
         lambda zarr: zarr.storage.LocalStore(root, read_only=True),
     )
     return _entries(files, limits)
@@ -90,13 +57,20 @@ def folder_entries(path: str, limits: Limits) -> list[Entry]:
 def zip_entries(source: Source, archive: zipfile.ZipFile) -> list[Entry]:
     """Return the arrays of the zarr store in a zip, whose members have been checked."""
     sizes = {member.filename: member.file_size for member in archive.infolist() if not member.is_dir()}
-    files = _Files(
+    files = StoreFiles(
         source.name,
         sizes,
         archive.read,
+        lambda name, size: _start(archive.open(name), size),
         lambda zarr: zarr.storage.ZipStore(Path(source.name), mode="r", read_only=True),
     )
     return _entries(files, source.limits)
+
+
+def _start(file: IO[bytes], size: int) -> bytes:
+    """Return the first `size` bytes of `file`, and close it."""
+    with file:
+        return file.read(size)
 
 
 def _walk(root: Path) -> Iterator[tuple[str, int]]:
@@ -115,7 +89,7 @@ def _walk(root: Path) -> Iterator[tuple[str, int]]:
         )
 
 
-def _entries(files: _Files, limits: Limits) -> list[Entry]:
+def _entries(files: StoreFiles, limits: Limits) -> list[Entry]:
     """Return the arrays of real numbers that the descriptions in a store tell of."""
     found: list[Entry] = []
     for name in sorted(files.sizes):
@@ -134,7 +108,7 @@ def _entries(files: _Files, limits: Limits) -> list[Entry]:
     return found
 
 
-def _description(files: _Files, name: str) -> dict[str, Any]:
+def _description(files: StoreFiles, name: str) -> dict[str, Any]:
     """Return the JSON object in a description."""
     if files.sizes[name] > MAX_TEXT:
         raise ValueError(f"a description {name!r} of {files.sizes[name]} bytes")
@@ -144,7 +118,7 @@ def _description(files: _Files, name: str) -> dict[str, Any]:
     return value
 
 
-def _entry(files: _Files, limits: Limits, name: str, about: dict[str, Any], version: int) -> Entry | None:
+def _entry(files: StoreFiles, limits: Limits, name: str, about: dict[str, Any], version: int) -> Entry | None:
     """Return the array that `about` describes, None for a group or an array of something else."""
     if version == 3 and about["node_type"] != "array":
         return None
@@ -160,10 +134,10 @@ def _entry(files: _Files, limits: Limits, name: str, about: dict[str, Any], vers
         if grid["name"] != "regular":
             raise ValueError(f"chunks of the kind {grid['name']!r}")
         chunk = tuple(grid["configuration"]["chunk_shape"])
-        codecs = list(_names(about["codecs"], "name"))
+        codecs = list(codec_names(about["codecs"], "name"))
     else:
         chunk = tuple(about["chunks"])
-        codecs = list(_names([*(about["filters"] or ()), about["compressor"]], "id"))
+        codecs = list(codec_names([*(about["filters"] or ()), about["compressor"]], "id"))
     if len(chunk) != len(shape):
         raise ValueError(f"chunks {list(chunk)} of sizes {list(shape)}")
     return Entry(
@@ -183,43 +157,32 @@ def _dtype(name: Any, version: int) -> np.dtype[Any] | None:
     return dtype if plain and is_numeric(dtype) else None
 
 
-def _names(codecs: Any, key: str) -> Iterator[str]:
-    """Yield the names of codecs, those within shards too."""
-    for codec in codecs:
-        if codec is None:
-            continue
-        name = codec[key] if isinstance(codec, dict) else codec
-        if not isinstance(name, str):
-            raise ValueError(f"a codec {codec!r} without a name")
-        yield name
-        settings = codec.get("configuration") or {} if isinstance(codec, dict) else {}
-        for inner in ("codecs", "index_codecs"):
-            yield from _names(settings.get(inner, ()), key)
-
-
-def _open(files: _Files, limits: Limits, name: str, version: int, facts: tuple[Any, ...]) -> Array:
+def _open(files: StoreFiles, limits: Limits, name: str, version: int, facts: tuple[Any, ...]) -> Array:
     """Open an array after its description has been checked."""
     shape, chunk, dtype, codecs = facts
-    unknown = [codec for codec in codecs if codec.removeprefix("numcodecs.") not in CODECS]
-    if unknown:
-        raise InputError(
-            f"expected codecs among {', '.join(sorted(CODECS))}; got {unknown[0]!r} in {files.path!r}; "
-            "others may run code: rewrite the array, as with zarr.copy"
-        )
+    check_codecs(files.path, codecs)
     check_limit(files.path, check_sizes(shape, dtype), limits.lazy)
     check_limit(files.path, check_sizes(chunk, dtype), MAX_CHUNK)
-    _check_chunks(files, name, math.prod(chunk) * dtype.itemsize)
+    check_chunks(files, name, math.prod(chunk) * dtype.itemsize, codecs)
     zarr = require("zarr", "arrays", "zarr stores")
     store = files.store(zarr)
     array = zarr.open_array(store=store, path=name or None, mode="r", zarr_format=version)
     if array.shape != shape or array.dtype != dtype:
         raise ValueError(f"an array {list(array.shape)} of {array.dtype}, which its description does not say")
+
+    def read(first: int, last: int) -> NDArray[Any]:
+        try:
+            return np.asarray(array[first:last])
+        except BaseException:
+            _drain()
+            raise
+
     return Array(
         files.path,
         name,
         shape,
         dtype,
-        lambda first, last: np.asarray(array[first:last]),
+        read,
         close=store.close,
         rows=chunk[0],
         spacing=_spacing(array),
@@ -233,9 +196,12 @@ def _spacing(array: Any) -> tuple[float, ...] | None:
     return checked_spacing(steps) if isinstance(steps, list) and len(steps) == 3 else None
 
 
-def _check_chunks(files: _Files, name: str, nbytes: int) -> None:
-    """Raise `ValueError` for files of an array that no chunk of `nbytes` can have made."""
-    prefix = f"{name}/" if name else ""
-    for file, size in files.sizes.items():
-        if file.startswith(prefix) and size > 8 * nbytes + _SLACK:
-            raise ValueError(f"a chunk {file!r} of {size} bytes, where {nbytes} are promised")
+def _drain() -> None:
+    """Wait for what zarr still reads after an error, which would complain when the process ends."""
+    with contextlib.suppress(Exception):
+        loop = import_module("zarr.core.sync")._get_loop()
+
+        async def others() -> None:
+            await asyncio.wait(asyncio.all_tasks() - {asyncio.current_task()}, timeout=5)
+
+        asyncio.run_coroutine_threadsafe(others(), loop).result(10)
