@@ -76,8 +76,8 @@ def render(options: RenderOptions) -> tuple[Path, Skipped | None]:
     source = checkpoint.read(options.run)
     signal, shape = rendered(options, described_signal(source, options.run))
     rendering = signal.rendering(shape)
-    check_memory(rendering)
     path = Path(options.output) if options.output is not None else default_output(options.run, signal, shape)
+    check_memory(rendering, path)
     rendering.check(path)
     rendering = decoded(source, rendering, options)
     rendering.write(path)
@@ -96,9 +96,9 @@ def described_signal(source: Checkpoint, run: str) -> Signal:
     return from_metadata(source.signal).evaluation
 
 
-def check_memory(rendering: Rendering) -> None:
+def check_memory(rendering: Rendering, path: Path) -> None:
     """Raise `InputError` for a rendering that would not fit into the memory that is free now."""
-    needed, free, signal = rendering.bytes, free_memory(), rendering.signal
+    needed, free, signal = rendering.needs(path), free_memory(), rendering.signal
     if needed > free:
         options = " or ".join(f"--{name}" for name in signal.sized_by)
         raise InputError(

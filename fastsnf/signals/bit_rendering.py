@@ -31,6 +31,9 @@ SURFACE_BYTES = 350
 SURFACE_FACES = 6
 """Faces for each point of a side of a cube, (points of the grid)^(2/3): more than most solids have."""
 
+ROWS_BYTES = 1 << 28
+"""Bytes at most while a grid is written, on top of its bits."""
+
 
 @dataclass(frozen=True)
 class Skipped:
@@ -86,6 +89,11 @@ class BitRendering(Rendering):
         """Return the bytes that a rendering takes, the making of a mesh of usual size included."""
         points = math.prod(shape)
         return octets_of(points) + int(SURFACE_BYTES * SURFACE_FACES * points ** (2 / 3))
+
+    def needs(self, path: str | os.PathLike[str]) -> int:
+        """Return the bytes that making it and writing it to `path` take: a mesh more than the bits."""
+        mesh = Path(path).suffix.lower() in MESHES
+        return self.bytes if mesh else octets_of(self.size) + ROWS_BYTES
 
     def check(self, path: str | os.PathLike[str]) -> None:
         """Raise `InputError`, before the work is done, for a file that could not be written after it."""

@@ -52,6 +52,10 @@ class Rendering:
         """The bytes that it takes, writing it included."""
         return self.bytes_of(self.signal, self.shape)
 
+    def needs(self, path: str | os.PathLike[str]) -> int:
+        """Return the bytes that making it and writing it to `path` take."""
+        return self.bytes
+
     @property
     def values(self) -> Tensor:
         """The values float32 `[N, C]`; raises `InputError` where none are kept, or none have come."""

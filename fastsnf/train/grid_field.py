@@ -61,10 +61,7 @@ class GridField:
         """Return which values are at least `threshold`, in bits as `fastsnf.ops.field_at` gives them."""
         if self._outputs == LOGITS:
             threshold = math.log(threshold / (1 - threshold)) if 0 < threshold < 1 else threshold * math.inf
-        # The engine compares with "above": at least t is above the largest number below t.
-        dtype = np.float64 if self._dtype == torch.float64 else np.float32
-        below = float(np.nextafter(dtype(threshold), dtype(-math.inf)))
-        return self._at(index, below)
+        return self._at(index, _before(threshold, self._dtype))
 
     def _at(self, index: range | Tensor, threshold: float | None = None) -> Tensor:
         assert self._tables is not None, "`gives_bits`, or as `values` asks"
@@ -79,3 +76,13 @@ class GridField:
 
     def _moved(self, index: range | Tensor) -> range | Tensor:
         return index if isinstance(index, range) else index.to(self._device)
+
+
+def _before(threshold: float, dtype: torch.dtype) -> float:
+    """Return the largest number below `threshold`: an engine compares with "above", which is then "at least".
+
+    Numbers that are not normal count as 0, as the engines have it.
+    """
+    kind = np.float64 if dtype == torch.float64 else np.float32
+    below, tiny = np.nextafter(kind(threshold), kind(-math.inf)), np.finfo(kind).tiny
+    return float(-tiny if abs(below) < tiny else below)
