@@ -1,67 +1,37 @@
-"""Solids on grids, and what their surfaces are compared by."""
+"""Meshes whose distances are known: boxes of eight vertices."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
-from numpy.typing import NDArray
 
-Places = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
-
-
-def places(*shape: int) -> Places:
-    """Return the coordinates of a grid over [-1, 1] along each axis, `[*shape]` each."""
-    x, y, z = np.meshgrid(*(np.linspace(-1, 1, size) for size in shape), indexing="ij")
-    return x, y, z
-
-
-def ball(*shape: int, radius: float = 0.7, at: tuple[float, float, float] = (0, 0, 0)) -> NDArray[np.bool_]:
-    """Return a ball, or an ellipsoid on a grid that is no cube."""
-    return sum((place - centre) ** 2 for place, centre in zip(places(*shape), at, strict=True)) < radius**2
+FACES = np.array(
+    [
+        [0, 2, 1], [1, 2, 3], [4, 5, 6], [5, 7, 6], [0, 1, 4], [1, 5, 4],
+        [2, 6, 3], [3, 6, 7], [0, 4, 2], [2, 4, 6], [1, 3, 5], [3, 7, 5],
+    ]
+)  # fmt: skip
+"""Triangles of a box, turned outwards; vertex n is at the corner of its bits, x the lowest."""
 
 
-def torus(*shape: int) -> NDArray[np.bool_]:
-    """Return a torus around the last axis."""
-    x, y, z = places(*shape)
-    return (np.hypot(x, y) - 0.6) ** 2 + z**2 < 0.25**2
+def box(low: tuple[float, float, float], high: tuple[float, float, float]) -> tuple[np.ndarray, np.ndarray]:
+    """The mesh [8, 3], [12, 3] of a box."""
+    ends = np.array([low, high])
+    corners = [[ends[n & 1, 0], ends[n >> 1 & 1, 1], ends[n >> 2 & 1, 2]] for n in range(8)]
+    return np.array(corners), FACES
 
 
-def shell(*shape: int) -> NDArray[np.bool_]:
-    """Return a hollow ball: two surfaces."""
-    return ball(*shape, radius=0.8) & ~ball(*shape, radius=0.4)
+def box_distance(points: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """The distance [M] of points [M, 3] to a box, negative inside."""
+    beyond = np.abs(points - (low + high) / 2) - (high - low) / 2
+    outside = np.linalg.norm(np.maximum(beyond, 0), axis=1)
+    return outside + np.minimum(beyond.max(axis=1), 0)
 
 
-def noise(*shape: int, share: float = 0.5) -> NDArray[np.bool_]:
-    """Return points that are each occupied with a probability."""
-    return np.random.default_rng(0).random(shape) < share
-
-
-def triangles(vertices: NDArray[np.floating], faces: NDArray[np.integer]) -> set[tuple[float, ...]]:
-    """Return the corners of each face, starting at the first in order, so that direction counts alone."""
-    corners = np.round(vertices[faces].astype(np.float64), 5)
-    first = [min(range(3), key=lambda place: tuple(corner[place])) for corner in corners]
-    turned = [np.roll(corner, -start, axis=0) for corner, start in zip(corners, first, strict=True)]
-    return {tuple(corner.reshape(-1)) for corner in turned}
-
-
-def edges(faces: NDArray[np.integer]) -> dict[tuple[int, int], int]:
-    """Return how often each edge (from, to) occurs."""
-    pairs = np.concatenate([faces[:, [a, b]] for a, b in ((0, 1), (1, 2), (2, 0))])
-    found, counts = np.unique(pairs, axis=0, return_counts=True)
-    return {(int(a), int(b)): int(n) for (a, b), n in zip(found, counts, strict=True)}
-
-
-def is_closed(faces: NDArray[np.integer]) -> bool:
-    """Return whether every edge belongs to two faces that pass it in opposite directions."""
-    found = edges(faces)
-    return all(n == 1 and found.get((b, a)) == 1 for (a, b), n in found.items())
-
-
-def volume(vertices: NDArray[np.floating], faces: NDArray[np.integer]) -> float:
-    """Return the volume inside a closed surface, positive when its faces turn counter-clockwise outside."""
-    a, b, c = (vertices[faces[:, corner]].astype(np.float64) for corner in range(3))
-    return float(np.einsum("ij,ij->", a, np.cross(b, c)) / 6)
-
-
-def euler(vertices: NDArray[np.floating], faces: NDArray[np.integer]) -> int:
-    """Return V - E + F."""
-    return len(vertices) - len(edges(faces)) // 2 + len(faces)
+def obj(path: Path, vertices: np.ndarray, faces: np.ndarray) -> Path:
+    """Write an OBJ file and return its path."""
+    lines = [f"v {x!r} {y!r} {z!r}" for x, y, z in vertices.tolist()]
+    lines += [f"f {a + 1} {b + 1} {c + 1}" for a, b, c in faces.tolist()]
+    path.write_text("\n".join(lines) + "\n")
+    return path
