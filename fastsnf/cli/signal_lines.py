@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fastsnf.signals import Signal
 
+LABEL = "source"
+
 
 def described(signal: Signal) -> list[tuple[str, str]]:
     """Return labelled lines for what a user should know of the input; of many a signal none."""
     if signal.kind not in SAYS:
         return []
-    label, say = SAYS[signal.kind]
-    facts = [fact for fact in say(signal) if fact]
-    return [(label, "; ".join(facts))] if facts else []
+    facts = [fact for fact in SAYS[signal.kind](signal) if fact]
+    return [(LABEL, "; ".join(facts))] if facts else []
 
 
 def bytes_text(size: float) -> str:
@@ -69,10 +70,10 @@ def _video(signal: Any) -> Iterator[str]:
     yield signal.source
 
 
-SAYS: dict[str, tuple[str, Callable[[Any], Iterator[str]]]] = {
-    "audio": ("sound", _sound),
-    "occupancy": ("solid", _solid),
-    "sphere": ("map", _map),
-    "video": ("video", _video),
+SAYS: dict[str, Callable[[Any], Iterator[str]]] = {
+    "audio": _sound,
+    "occupancy": _solid,
+    "sphere": _map,
+    "video": _video,
 }
-"""The label and the facts of a kind of signal."""
+"""The facts of a kind of signal."""

@@ -62,5 +62,5 @@ def _map(signal: Signal, values: Tensor) -> NDArray[np.float32]:
 
 
 def _unit(signal: Signal) -> str:
-    unit = getattr(signal, "units", "")
-    return unit if isinstance(unit, str) else ""
+    about = getattr(signal, "about", {})
+    return str(about.get("unit", ""))

@@ -50,7 +50,7 @@ def spectrum_picture(spectra: Mapping[str, Spectrum], title: str) -> Picture:
 
 
 def binned(values: Tensor, most: int = MOST_BINS) -> Tensor:
-    """Return `values` `[k]`, of more than `most` the means of so many in a row; the rest at the end is left."""
+    """Return `values` `[k]`, of more than `most` the means of some in a row; a rest is left out."""
     many = -(-len(values) // most)
     return values if many <= 1 else values[: len(values) // many * many].reshape(-1, many).mean(dim=1)
 

@@ -64,8 +64,8 @@ def write_report(
             page.Section("Numbers", [page.table(number_rows(result, signal, more or {}))]),
             *_shown(result, gallery(result, signal)),
             page.Section("Configuration", _configuration(config)),
-            page.Section("Machine", [page.table(machine_rows(result, config.get("fastsnf", {})))]),
-            page.Section("How to reproduce", _reproduce(result, config)),
+            page.Section("Machine", [page.table(machine_rows(result, _table(config, "fastsnf")))]),
+            page.Section("How to reproduce", _reproduce(result, signal, config)),
         ],
     )
     with atomic_write(path) as file:
@@ -102,6 +102,12 @@ def _config(run: str | None) -> dict[str, Any]:
         return {}
 
 
+def _table(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """Return a table of the configuration; nothing for one that is not there, or no table."""
+    found = config.get(name)
+    return found if isinstance(found, Mapping) else {}
+
+
 def _configuration(config: Mapping[str, Any]) -> list[str]:
     parts = []
     for name, entries in config.items():
@@ -121,12 +127,12 @@ def _worded(value: Any, *, inner: bool = False) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _reproduce(result: FitResult, config: Mapping[str, Any]) -> list[str]:
-    lines, python = commands(result.kind, result.run, config), in_python(result.run)
+def _reproduce(result: FitResult, signal: Signal, config: Mapping[str, Any]) -> list[str]:
+    lines, python = commands(signal, result.run, config), in_python(result.run)
     parts = [page.listing("\n".join(lines))] if lines else []
     if python:
         parts += [page.paragraph("In Python:"), page.listing(python)]
-    search = config.get("command", {}).get("alpha_search")
+    search = _table(config, "command").get("alpha_search")
     if isinstance(search, list):
         parts.append(page.paragraph("alpha was found by: " + " ".join(map(str, search)), quiet=True))
     return parts

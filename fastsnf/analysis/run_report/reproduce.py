@@ -5,37 +5,36 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-RENDER = {
-    "image": ["--scale 2"],
-    "audio": ["--rate 48000"],
-    "occupancy": ["--resolution 512", "--resolution 768 --output mesh.ply"],
-    "volume": ["--resolution 256"],
-    "sphere": ["--scale 2"],
-    "video": ["--scale 2"],
-    "super-resolution": ["--scale 2"],
-    "sdf": ["--resolution 256"],
-    "points": ["--resolution 256"],
+if TYPE_CHECKING:
+    from fastsnf.signals.signal import Signal
+
+SIZES = {
+    "size": "--size 1024x1024",
+    "scale": "--scale 2",
+    "resolution": "--resolution 512",
+    "rate": "--rate 48000",
 }
-"""Options of ``fastsnf render`` that suit a kind of signal."""
+"""An example of each option of ``fastsnf render`` that a signal may be sized by."""
 
 
-def commands(kind: str, run: str | None, config: Mapping[str, Any]) -> list[str]:
+def commands(signal: Signal, run: str | None, config: Mapping[str, Any]) -> list[str]:
     """Return the lines for a shell: the fit into a new folder, then what reads the run.
 
     Args:
-        kind: of the signal.
+        signal: what was fitted.
         run: the run folder, or None for a fit without.
         config: the tables of the run's ``config.toml``, whose ``[command]`` the command line writes.
     """
     lines = []
-    words = config.get("command", {}).get("arguments")
+    command = config.get("command")
+    words = command.get("arguments") if isinstance(command, Mapping) else None
     if isinstance(words, list):
         lines.append(" ".join(["fastsnf fit", *(shlex.quote(str(word)) for word in words)]))
     if run is not None:
         place = shlex.quote(str(Path(run).absolute()))
-        lines += [f"fastsnf render {place} {options}" for options in RENDER.get(kind, [])]
+        lines += [f"fastsnf render {place} {SIZES[name]}" for name in signal.sized_by if name in SIZES]
         lines.append(f"fastsnf analyze {place}")
     return lines
 

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 MOST_VOXELS = 224
 """Voxels along the longest axis of the grid that is looked at; of a finer one every k-th."""
 BACKGROUND = 255
+MOST_ACROSS = 3
+"""Pixels that a voxel covers across at most."""
 AMBIENT = 0.18
 LIGHT = (-0.45, 0.6, 0.66)
 """Where the light is: to the left of the viewer, above and behind."""
@@ -77,14 +79,15 @@ def shaded(
         azimuth: degrees that the viewer stands to the side, around the axis `up`.
         elevation: degrees that the viewer stands above.
         up: the axis that points up in the picture.
-        pixels: a side of the picture.
+        pixels: a side of the picture; of a solid of few voxels it is smaller.
     """
+    across, upwards, towards = directions(azimuth, elevation, up)
+    half = (box[1] - box[0] + 2) / 2
+    reach = max(np.abs(across) @ half, np.abs(upwards) @ half)
+    pixels = min(pixels, math.ceil(MOST_ACROSS * 2 * reach))
     picture = np.full((pixels, pixels, 3), BACKGROUND, dtype=np.uint8)
     if not len(solid.places):
         return picture
-    across, upwards, towards = directions(azimuth, elevation, up)
-    half = np.maximum(box[1] - box[0] + 2, 1) / 2
-    reach = max(np.abs(across) @ half, np.abs(upwards) @ half)
     scale = pixels / (2 * reach)
     centred = solid.places - box.mean(axis=0)
     column, row = pixels / 2 + scale * (centred @ across), pixels / 2 - scale * (centred @ upwards)
