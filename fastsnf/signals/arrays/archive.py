@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import stat
+import struct
 import zipfile
 from collections.abc import Iterator
 from pathlib import PurePosixPath
@@ -22,6 +23,9 @@ INNER = (".npy", ".mat", ".h5", ".hdf5", ".nrrd")
 ZARR = ("zarr.json", ".zarray", ".zgroup")
 """Files that say that a folder or an archive is a zarr store."""
 
+_END_BYTES = (1 << 16) + 200
+"""An archive's end, with the longest comment."""
+
 MAX_MEMBERS = 2_000_000
 """Members of an archive: chunks of a zarr store."""
 
@@ -34,9 +38,21 @@ def archive_of(source: Source) -> Iterator[zipfile.ZipFile]:
         names = [member.filename for member in members]
         if len(names) > MAX_MEMBERS or len(set(names)) != len(names):
             raise ValueError(f"{len(names)} members, some of one name or too many")
+        if _promised(source) != len(names):
+            raise ValueError(f"{len(names)} members, where its end promises {_promised(source)}")
         for member in members:
             _check_member(source.name, member)
         yield archive
+
+
+def _promised(source: Source) -> int:
+    """Return how many members the end of an archive promises; zipfile does not look."""
+    source.file.seek(max(0, source.size - _END_BYTES))
+    end = source.file.read(_END_BYTES)
+    place = end.rfind(b"PK\x05\x06")
+    (count,) = struct.unpack_from("<H", end, place + 10)
+    large = end.rfind(b"PK\x06\x06", 0, place)
+    return int(struct.unpack_from("<Q", end, large + 32)[0]) if large >= 0 and count == 0xFFFF else int(count)
 
 
 def _check_member(path: str, member: zipfile.ZipInfo) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +21,9 @@ CODECS = frozenset((*_COMPRESSORS, *_OTHERS))
 """Codecs that turn numbers into bytes and back, do nothing else, and can be told how far they grow."""
 
 _SLACK = 1 << 16
+_PLACE = re.compile(r"(?:c[./])?([0-9]{1,12}(?:[./][0-9]{1,12})*)")
+"""Names of chunks in either format: ``c/0/1/2``, ``0.1.2`` and so on."""
+
 _SHARD_OVERHEAD = 8
 """How many times its numbers a shard of tiny chunks may take, with its index."""
 
@@ -33,6 +38,7 @@ class StoreFiles:
         read: returns the content of one.
         start: returns its first bytes.
         store: makes zarr's own store, read-only.
+        archive: whether it is a zip.
     """
 
     path: str
@@ -40,6 +46,7 @@ class StoreFiles:
     read: Callable[[str], bytes]
     start: Callable[[str, int], bytes]
     store: Callable[[Any], Any]
+    archive: bool
 
 
 def codec_names(codecs: Any, key: str) -> Iterator[str]:
@@ -71,19 +78,49 @@ def check_codecs(path: str, codecs: Sequence[str]) -> None:
         )
 
 
-def check_chunks(files: StoreFiles, name: str, nbytes: int, codecs: Sequence[str]) -> None:
-    """Raise `ValueError` for files of an array that no chunk of `nbytes`, so coded, can have made."""
-    prefix = f"{name}/" if name else ""
+def check_chunks(
+    files: StoreFiles,
+    name: str,
+    shape: Sequence[int],
+    chunk: Sequence[int],
+    itemsize: int,
+    codecs: Sequence[str],
+) -> None:
+    """Raise `ValueError` for files of the array `name` that are none of its chunks.
+
+    Args:
+        files: those of the store; in an archive nothing but chunks may lie beside the description.
+        name: the array's folder.
+        shape, chunk: sizes of the array and of a chunk.
+        itemsize: bytes of a number.
+        codecs: names of the codecs, in order.
+    """
+    nbytes = math.prod(chunk) * itemsize
     sharded = "sharding_indexed" in codecs
     most = (_SHARD_OVERHEAD if sharded else 2) * nbytes + _SLACK
-    for file, size in files.sizes.items():
-        last = file.rpartition("/")[2]
-        if not file.startswith(prefix) or last == "zarr.json" or last.startswith(".z"):
+    counts = [-(-size // side) for size, side in zip(shape, chunk, strict=True)]
+    for file, key in _beside(files, name):
+        place = _PLACE.fullmatch(key)
+        if place is None:
+            if files.archive:
+                raise ValueError(f"a file {file!r} that is no chunk")
             continue
-        if size > most:
-            raise ValueError(f"a chunk {file!r} of {size} bytes, where {nbytes} are promised")
+        numbers = [int(number) for number in re.split("[./]", place[1])]
+        if len(numbers) != len(counts) or any(n >= most for n, most in zip(numbers, counts, strict=True)):
+            raise ValueError(f"a chunk {file!r} beyond the sizes {list(shape)}")
+        if not 0 < files.sizes[file] <= most:
+            raise ValueError(f"a chunk {file!r} of {files.sizes[file]} bytes, where {nbytes} are promised")
         if not sharded:
             _check_chunk(files, file, nbytes, codecs)
+
+
+def _beside(files: StoreFiles, name: str) -> Iterator[tuple[str, str]]:
+    """Yield (file, its name within the folder of the array `name`) but for descriptions."""
+    prefix = f"{name}/" if name else ""
+    for file in files.sizes:
+        last = file.rpartition("/")[2]
+        if file.startswith(prefix) and last != "zarr.json" and not last.startswith(".z"):
+            yield file, file[len(prefix) :]
 
 
 def _check_chunk(files: StoreFiles, file: str, nbytes: int, codecs: Sequence[str]) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import math
 import os
 import zipfile
 from collections.abc import Iterator
@@ -50,6 +49,7 @@ def folder_entries(path: str, limits: Limits) -> list[Entry]:
         lambda name: (root / name).read_bytes(),
         lambda name, size: _start((root / name).open("rb"), size),
         lambda zarr: zarr.storage.LocalStore(root, read_only=True),
+        archive=False,
     )
     return _entries(files, limits)
 
@@ -63,6 +63,7 @@ def zip_entries(source: Source, archive: zipfile.ZipFile) -> list[Entry]:
         archive.read,
         lambda name, size: _start(archive.open(name), size),
         lambda zarr: zarr.storage.ZipStore(Path(source.name), mode="r", read_only=True),
+        archive=True,
     )
     return _entries(files, source.limits)
 
@@ -163,7 +164,7 @@ def _open(files: StoreFiles, limits: Limits, name: str, version: int, facts: tup
     check_codecs(files.path, codecs)
     check_limit(files.path, check_sizes(shape, dtype), limits.lazy)
     check_limit(files.path, check_sizes(chunk, dtype), MAX_CHUNK)
-    check_chunks(files, name, math.prod(chunk) * dtype.itemsize, codecs)
+    check_chunks(files, name, shape, chunk, dtype.itemsize, codecs)
     zarr = require("zarr", "arrays", "zarr stores")
     store = files.store(zarr)
     array = zarr.open_array(store=store, path=name or None, mode="r", zarr_format=version)

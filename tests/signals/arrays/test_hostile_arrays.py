@@ -388,6 +388,32 @@ def test_a_chunk_far_larger_than_it_says_is_refused(tmp_path: Path) -> None:
         read_array(tmp_path / "x.zarr", "folder/a")
 
 
+def test_files_of_a_store_that_are_no_chunks_of_the_array_are_refused(tmp_path: Path) -> None:
+    for name in ("zarr", "zarr 2", "zarr sharded"):
+        path = tmp_path / name
+        FOLDERS[name](path, numbers())
+        first = chunk_files(path)[0]
+        (first.parent / ".DS_Store").write_bytes(b"what else lies in a folder")
+        np.testing.assert_array_equal(_read(path, "folder/a"), numbers())
+        whole = first.read_bytes()
+        first.write_bytes(b"")
+        with pytest.raises(InputError, match="of 0 bytes"):
+            read_array(path, "folder/a")
+        first.unlink()
+        beyond = first.with_name(first.name[:-1] + "9")
+        beyond.write_bytes(whole)
+        with pytest.raises(InputError, match="beyond the sizes"):
+            read_array(path, "folder/a")
+
+
+def test_a_chunk_that_is_absent_is_the_fill_value(tmp_path: Path) -> None:
+    files.zarr(tmp_path / "x", numbers())
+    chunk_files(tmp_path / "x")[0].unlink()
+    expected = numbers()
+    expected[:2, :2, :2] = 0  # as zarr has it; nothing tells a chunk that was lost
+    np.testing.assert_array_equal(_read(tmp_path / "x", "folder/a"), expected)
+
+
 def test_chunks_that_would_burst_are_refused_before_they_are_decompressed(tmp_path: Path) -> None:
     codecs = pytest.importorskip("zarr").codecs
     size = 512 * MIB
