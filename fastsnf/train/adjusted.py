@@ -62,17 +62,18 @@ class AdjustedUpdates(Updates):
             return self._step.gradients(*batch)
         return self._adjuster.value_and_grad(self._field, *batch, members=members)
 
-    def batches(self) -> Iterator[Batch]:
+    def batches(self, *, share: bool = False) -> Iterator[Batch]:
         """Yield the last batch."""
         yield self.batch
 
     def state_dict(self) -> dict[str, Any]:
         """Return what the next step depends on, beside weights and optimizer."""
-        return self._adjuster.state_dict()
+        return {**super().state_dict(), **self._adjuster.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Put the state of `state_dict` back in place."""
-        self._adjuster.load_state_dict(state)
+        super().load_state_dict(state)
+        self._adjuster.load_state_dict({name: value for name, value in state.items() if name != "watch"})
 
     def report(self) -> dict[str, Any]:
         """Return the summary of the adjustment: its settings, and how it went."""

@@ -36,6 +36,11 @@ class GroupSampler:
         self.batch = min(self._points, self.groups * int(sizes.max()))
         self._seen = (0, 0)
 
+    @property
+    def order(self) -> str | None:
+        """How the groups of a step are chosen, as `fastsnf.train.sampler.Sampler.order`."""
+        return self._sampler.order
+
     def indices(self, step: int) -> Tensor | slice:
         """Return the groups of the update after `step` updates: int64 numbers, or a slice of everything."""
         if self.steps_per_epoch == 1:

@@ -7,7 +7,7 @@ from typing import Any
 
 from fastsnf.errors import InputError
 from fastsnf.signals.signal import Signal
-from fastsnf.train.config import FitConfig, describe
+from fastsnf.train.config import PUBLISHED, FitConfig, describe
 from fastsnf.train.schedule import parse_schedule
 from fastsnf.train.stopping import StopRule
 
@@ -20,6 +20,7 @@ def identity_of(
     batch: int,
     place: dict[str, str],
     adjustment: dict[str, Any] | None = None,
+    order: str | None = None,
 ) -> dict[str, Any]:
     """Return the JSON-able identity of a run.
 
@@ -30,6 +31,7 @@ def identity_of(
         batch: points a step.
         place: engine, device and precision.
         adjustment: what inductive gradient adjustment depends on, None for a fit without.
+        order: how the points of a step are chosen, None for passes in an order that is held.
 
     Stop rules are part of it only where the schedule depends on the end, so that a run with a constant rate
     can go on beyond its first budget. What is recorded, and how often, is never part of it.
@@ -48,6 +50,10 @@ def identity_of(
     }
     if adjustment is not None:
         identity["iga"] = adjustment
+    if order is not None:
+        identity["order"] = order
+    if config.iou == PUBLISHED:  # what it has counted is in the checkpoints
+        identity["iou"] = config.iou
     if parse_schedule(config.schedule_text).needs_horizon:
         identity["steps"] = stop.max_steps
         identity["time_limit"] = stop.time_limit if stop.max_steps is None else None

@@ -49,10 +49,11 @@ class Parts:
         """Points taken at once, after what memory had no room for; None for any number."""
         return None if self._chunk is None else chunks.remembered(self._chunk, self._key)
 
-    def batches(self, index: Tensor | slice) -> Iterator[Batch]:
-        """Yield the points `index`, those of every process, a chunk at a time."""
+    def batches(self, index: Tensor | slice, *, share: bool = False) -> Iterator[Batch]:
+        """Yield the points `index`, those of every process or this one's share, a chunk at a time."""
         size = length(index)
-        for part in pieces(index, 0, size, self.chunk or size):
+        first, last = self._world.part(size) if share else (0, size)
+        for part in pieces(index, first, last, self.chunk or size):
             yield self._points.batch(part)
 
     def gradients(self, index: Tensor | slice) -> Tensor:

@@ -20,11 +20,12 @@ from torch import Tensor
 
 from fastsnf.nn import Field
 from fastsnf.nn.plain import is_plain
-from fastsnf.train.config import FitConfig
+from fastsnf.train.config import PUBLISHED, FitConfig
 from fastsnf.train.metrics import psnr_of
 from fastsnf.train.optimizers import recordable
 from fastsnf.train.parts import Parts, length
 from fastsnf.train.points import Batch, Points
+from fastsnf.train.published_iou import PublishedIou
 from fastsnf.train.step import Step
 
 WARM_UP = 3
@@ -61,9 +62,11 @@ class Updates:
 
     Attributes:
         batch: (x, y, w) of the last gradients; where the batch was taken in parts, of the last part.
+        watch: what looks at every batch before its update; None for nothing.
     """
 
     batch: Batch
+    watch: PublishedIou | None = None
     _index: Tensor | slice
 
     def __init__(self, points: Points, step: Step, parts: Parts | None = None) -> None:
@@ -83,20 +86,24 @@ class Updates:
             return psnr_of(float(self._parts.error))
         return self._step.batch_psnr(loss, *self.batch[1:])
 
-    def batches(self) -> Iterator[Batch]:
-        """Yield all of the last batch, as much as memory has room for at a time."""
-        yield from self._parts.batches(self._index)
+    def batches(self, *, share: bool = False) -> Iterator[Batch]:
+        """Yield all of the last batch, or this process's share, as much as memory has room for at a time."""
+        yield from self._parts.batches(self._index, share=share)
 
     def update(self) -> None:
         """Update the field by its gradients."""
+        if self.watch is not None:
+            self.watch.add(self.batches(share=True))
         self._step.optimizer.step()
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what the next step depends on beside the field and the optimizer: nothing."""
-        return {}
+        """Return what the next step depends on beside the field and the optimizer."""
+        return {} if self.watch is None else {"watch": self.watch.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Put the state of `state_dict` back in place."""
+        if self.watch is not None:
+            self.watch.load_state_dict(state["watch"])
 
     def report(self) -> dict[str, Any] | None:
         """Return the summary of the adjustment of gradients; None without one."""
@@ -230,6 +237,7 @@ def may_record(field: Field, config: FitConfig, points: Points, engine: str, dev
         and engine in RECORDED_ENGINES
         and config.loss == "mse"
         and config.iga is None
+        and config.iou != PUBLISHED
         and is_plain(field)
         and all(parameter.requires_grad for parameter in parameters)
         and recordable(config, parameters)
