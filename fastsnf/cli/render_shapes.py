@@ -88,9 +88,9 @@ def at_resolution(signal: Signal, resolution: int) -> tuple[int, ...]:
         return sides
     if signal.kind == "sphere":
         return resolution, 2 * resolution
-    steps = max(1, max(signal.shape) - 1)
+    longest = max(signal.shape)
     return tuple(
-        resolution if side - 1 == steps else round((resolution - 1) * (side - 1) / steps) + 1
+        resolution if side == longest else round((resolution - 1) * (side - 1) / (longest - 1)) + 1
         for side in signal.shape
     )
 
