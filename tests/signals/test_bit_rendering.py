@@ -15,7 +15,7 @@ from fastsnf.signals.frame import Frame
 from fastsnf.signals.grid import Grid
 from fastsnf.signals.occupancy import Occupancy
 from fastsnf.signals.samples import Samples
-from tests.signals.solids import ball, noise, volume
+from tests.signals.surfaces import ball, noise, volume
 
 SHAPE = (7, 11, 5)
 

@@ -14,7 +14,7 @@ from fastsnf.signals.bits import BitGrid
 from fastsnf.signals.grid import Grid
 from fastsnf.signals.surface import surface_of
 from fastsnf.signals.surface_edges import separated
-from tests.signals.solids import ball, edges, euler, is_closed, noise, shell, torus, triangles, volume
+from tests.signals.surfaces import ball, edges, euler, is_closed, noise, shell, torus, triangles, volume
 
 measure = pytest.importorskip("skimage.measure", reason="scikit-image is not installed")
 

@@ -15,7 +15,7 @@ from fastsnf.signals.atomic import atomic_folder
 from fastsnf.signals.bits import BitGrid
 from fastsnf.signals.grid import Grid
 from fastsnf.signals.write_grid import GRIDS, write_grid
-from tests.signals.solids import noise
+from tests.signals.surfaces import noise
 
 SHAPE = (13, 70, 9)
 BOUNDS = ((-1, 1), (0, 2), (-0.5, 0.5))

@@ -14,7 +14,7 @@ from fastsnf.signals.bits import BitGrid
 from fastsnf.signals.grid import Grid
 from fastsnf.signals.surface import surface_of
 from fastsnf.signals.write_mesh import MESHES, write_mesh
-from tests.signals.solids import torus, volume
+from tests.signals.surfaces import torus, volume
 
 trimesh = pytest.importorskip("trimesh", reason="trimesh is not installed")
 pytest.importorskip("skimage", reason="scikit-image is not installed")
