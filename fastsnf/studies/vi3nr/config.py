@@ -148,7 +148,7 @@ class SdfSettings(ReconstructionSettings):
 
     batch: int = setting(10_000, "Points a step.", least=1)
     points: int = setting(500_000, "Samples of a mesh.", least=16)
-    resolution: int = setting(128, "Points along a side of the grid on which IoU is measured.", least=8)
+    resolution: int = setting(64, "Points along a side of the grid on which IoU is measured.", least=8)
     sinc_omega: float = setting(
         30.0, "a of sin(a u) / (a u), which the paper does not state.", "A", above=0.0
     )

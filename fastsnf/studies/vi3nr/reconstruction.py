@@ -60,7 +60,8 @@ class Reconstruction(Study[R]):
 
     def rows(self) -> list[Row]:
         """Return one row for each file, start and seed."""
-        s, found = self.settings, {}
+        s = self.settings
+        found: dict[str, Row] = {}
         shared = {name: getattr(s, name) for name in ("steps", "lr", "schedule", "batch", "bias_init")}
         paths: Sequence[Path | None] = self.paths or [None]
         for path in paths:
