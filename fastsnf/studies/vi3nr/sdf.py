@@ -98,7 +98,7 @@ class Shapes(Reconstruction[SdfSettings]):
                 ("training", "IoU", "deviation", "paper", "deviation", "fits", "best of"),
                 rows,
                 (
-                    f"IoU of the insides on a grid of {s.resolution}^3; {s.points:,} samples as BACON draws them. "
+                    f"IoU of the insides on a grid of {s.resolution}^3; {s.points:,} samples, as BACON has. "
                     "The paper takes BACON's four shapes.",
                     self.note(),
                     *reasons(outcomes),
