@@ -4,6 +4,8 @@ A preset is data: constructor arguments of a class of `fastsnf.nn`, what changes
 how it was trained. `fastsnf.nn.make_field` builds the field; explicit arguments override the preset. Nothing
 heavy is imported here, so that the command line reads it at once.
 
+A recipe (`recipes`) is a whole published training: the signal's preparation, the field, the fit.
+
 `published` holds the data, `preset` their form, `arguments` what becomes of them beside a user's own choices.
 """
 
@@ -20,6 +22,8 @@ from fastsnf.presets.arguments import (
 )
 from fastsnf.presets.preset import Arguments, Preset
 from fastsnf.presets.published import PRESETS
+from fastsnf.presets.recipe import Recipe
+from fastsnf.presets.recipes import RECIPES
 
 __all__ = [
     "Arguments",
@@ -28,6 +32,8 @@ __all__ = [
     "OF_ACTIVATION",
     "PRESETS",
     "Preset",
+    "RECIPES",
+    "Recipe",
     "make_encoding",
     "nyquist",
     "preset_called",
