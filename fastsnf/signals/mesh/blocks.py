@@ -10,9 +10,6 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-SIDE = 4
-"""Points of a block along each axis: half of 8 halves the points near the surface, the slow ones."""
-
 _AT_ONCE = 1 << 15
 """Triangles that are looked at together."""
 
@@ -26,13 +23,13 @@ _SLACK = 1e-6
 """Coordinates, in steps of the grid, that a box is made larger by: far above all rounding here."""
 
 
-def block_counts(shape: Sequence[int]) -> tuple[int, ...]:
+def block_counts(shape: Sequence[int], side: int) -> tuple[int, ...]:
     """Return how many blocks a grid of `shape` has along each axis; the last ones may be smaller."""
-    return tuple(-(-size // SIDE) for size in shape)
+    return tuple(-(-size // side) for size in shape)
 
 
 def touched_blocks(
-    triangles: NDArray[np.float64], shape: Sequence[int], bounds: Sequence[Sequence[float]]
+    triangles: NDArray[np.float64], shape: Sequence[int], bounds: Sequence[Sequence[float]], side: int
 ) -> NDArray[np.bool_]:
     """Return whether the box of a triangle, or of a piece of it, meets a block: bool, one for each block.
 
@@ -44,8 +41,9 @@ def touched_blocks(
         triangles: their corners, `[F, 3, 3]`, in the coordinates of the grid.
         shape: points along each axis, 2 or more.
         bounds: (low, high) of each axis.
+        side: points of a block along each axis.
     """
-    touched = np.zeros(block_counts(shape), dtype=np.bool_)
+    touched = np.zeros(block_counts(shape, side), dtype=np.bool_)
     low = np.array([ends[0] for ends in bounds])
     step = np.array([(high - low) / (size - 1) for (low, high), size in zip(bounds, shape, strict=True)])
     waiting = [triangles[first : first + _AT_ONCE] for first in range(0, len(triangles), _AT_ONCE)]
@@ -53,7 +51,7 @@ def touched_blocks(
     rounds = 0
     while waiting or pieces:
         part = pieces.pop() if pieces else (waiting.pop() - low) / step
-        lowest, highest = _spans(part, shape)
+        lowest, highest = _spans(part, shape, side)
         large = ((highest - lowest) >= _LARGE).any(axis=1)
         _mark(touched, lowest[~large], highest[~large])
         if large.any():
@@ -66,14 +64,17 @@ def touched_blocks(
     return touched
 
 
-def _spans(pieces: NDArray[np.float64], shape: Sequence[int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _spans(
+    pieces: NDArray[np.float64], shape: Sequence[int], side: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the first and the last block, along each axis, that the box of each piece meets, `[F, 3]`.
 
-    Block b spans the points 4 b to 4 b + 3; a box between two blocks meets neither: then first > last.
+    Block b spans the points from ``side b`` to ``side b + side - 1``; a box between two blocks meets neither:
+    then first > last.
     """
-    most = np.array(block_counts(shape)) - 1
-    lowest = np.ceil((pieces.min(axis=1) - _SLACK - (SIDE - 1)) / SIDE).astype(np.int64)
-    highest = np.floor((pieces.max(axis=1) + _SLACK) / SIDE).astype(np.int64)
+    most = np.array(block_counts(shape, side)) - 1
+    lowest = np.ceil((pieces.min(axis=1) - _SLACK - (side - 1)) / side).astype(np.int64)
+    highest = np.floor((pieces.max(axis=1) + _SLACK) / side).astype(np.int64)
     return np.clip(lowest, 0, None), np.minimum(highest, most)
 
 

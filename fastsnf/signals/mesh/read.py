@@ -7,11 +7,13 @@ those of the file: nothing is merged, turned or removed. No other file is opened
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
+import logging
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -103,7 +105,7 @@ def read_mesh(path: str | os.PathLike[str], data: bytes | None = None) -> Mesh:
         raise unknown("the suffix of a mesh file", suffix, PROMISED)
     trimesh = require("trimesh", "mesh", "meshes")
     content = mesh_bytes(path) if data is None else data
-    with reading(str(path), f"{suffix.upper()} mesh"):
+    with reading(str(path), f"{suffix.upper()} mesh"), _quiet():
         promised = PROMISED[suffix](content)
         if promised > MAX_FACES:
             raise ValueError(f"{promised} triangles; at most {MAX_FACES} are read: simplify it first")
@@ -123,6 +125,17 @@ def read_mesh(path: str | os.PathLike[str], data: bytes | None = None) -> Mesh:
 def _ends_within_a_line(content: bytes) -> bool:
     """Return whether a text file ends without the end of a line, as one that was cut does."""
     return b"\0" not in content[:4096] and not content.endswith((b"\n", b"\r"))
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep trimesh from logging what it thinks of a file: that becomes the error, or does not matter."""
+    logger = logging.getLogger("trimesh")
+    before, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = before
 
 
 def _loaded(trimesh: Any, content: bytes, suffix: str) -> tuple[NDArray[Any], NDArray[Any]]:
