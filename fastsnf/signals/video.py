@@ -75,14 +75,14 @@ class Video(Signal):
         if not 0 < rate <= MAX_RATE or max(rate.numerator, rate.denominator) > 1000 * MAX_RATE:
             raise InputError(f"expected a rate above 0 and up to {MAX_RATE} frames a second; got {rate}")
         self.rate, self.picked, self.source = rate, picked or FrameRange(), source
-        self._samples = None
+        self._rows = None
         if frames is not None:
             if frames.dtype != np.uint8 or frames.shape != (*self.shape, out_features):
                 expected = [*self.shape, out_features]
                 raise InputError(
                     f"expected frames of uint8 {expected}; got {frames.dtype} {list(frames.shape)}"
                 )
-            self._samples = np.ascontiguousarray(frames).reshape(self.size, out_features)
+            self._rows = np.ascontiguousarray(frames).reshape(self.size, out_features)
             if self.size <= HELD_POINTS:
                 self._values = self.targets(slice(0, self.size))
 
@@ -149,30 +149,30 @@ class Video(Signal):
         return cls(shape, channels, film.samples, rate=film.rate, picked=film.picked, source=film.source)
 
     @property
-    def samples(self) -> NDArray[np.uint8]:
+    def frames(self) -> NDArray[np.uint8]:
         """The frames, uint8 `[T, H, W, C]`; raises `InputError` for a video without data."""
-        if self._samples is None:
+        if self._rows is None:
             raise InputError(
                 "expected a video with its frames; got one that was described by a checkpoint; open the file"
             )
-        return self._samples.reshape(*self.shape, self.out_features)
+        return self._rows.reshape(*self.shape, self.out_features)
 
     def targets(self, index: Tensor | slice) -> Tensor:
         """Return the values, float32 `[B, C]`, of the pixels `index` (integers `[B]` or a slice)."""
         if self._values is not None:
             return super().targets(index)
-        rows = self.samples.reshape(self.size, self.out_features)
+        rows = self.frames.reshape(self.size, self.out_features)
         picked = rows[index] if isinstance(index, slice) else rows[index.numpy()]
         return torch.from_numpy(picked.astype(np.float32) / np.float32(255))
 
     def check(self, mask: Tensor | None = None) -> None:
         """Raise `InputError` for a video without data; bytes are always finite."""
-        _ = self.samples
+        _ = self.frames
 
     def digest(self) -> str:
         """Return a SHA-256 of shape and frames, of at most `DIGEST_POINTS` pixels."""
         hasher = hashlib.sha256(json.dumps([list(self.shape), self.kind]).encode())
-        rows = self.samples.reshape(self.size, self.out_features)
+        rows = self.frames.reshape(self.size, self.out_features)
         hasher.update(rows[:: -(-self.size // DIGEST_POINTS)].tobytes())
         return hasher.hexdigest()
 
@@ -230,14 +230,14 @@ class Video(Signal):
             uint8 `[T, H, W, C]`. Values are clipped to [0, 1]; NaN becomes 0.
         """
         if values is None:
-            return self.samples
+            return self.frames
         return quantised(self._checked_rendering(values, self.shape if shape is None else shape).numpy(), 8)
 
     def frame(self, number: int) -> Image:
         """Return frame `number` of the video, counted from 0, as a picture."""
         if type(number) is not int or not 0 <= number < self.shape[0]:
             raise InputError(f"expected the number of one of {self.shape[0]} frames, from 0; got {number!r}")
-        return Image.from_array(self.samples[number])
+        return Image.from_array(self.frames[number])
 
     def write(self, values: Tensor, shape: Sequence[int], path: str | os.PathLike[str]) -> None:
         """Write the video of `values` `[T H W, C]` with `shape` (T, H, W), as `write_frames` does."""

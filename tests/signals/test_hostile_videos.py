@@ -31,7 +31,7 @@ def test_truncated_files_are_refused_or_whole(tmp_path: Path, files: dict[str, b
     """Whole: Matroska's index, which follows the frames, may be cut off without any loss of frames."""
     whole, path = files[suffix], tmp_path / "x"
     path.write_bytes(whole)
-    frames = Video.open(path).samples
+    frames = Video.open(path).frames
     rng = np.random.default_rng(0)
     lengths = {len(whole) - 1, len(whole) - 2, 0, 1, 8, *rng.integers(0, len(whole), count(200)).tolist()}
     refused = 0
@@ -43,7 +43,7 @@ def test_truncated_files_are_refused_or_whole(tmp_path: Path, files: dict[str, b
             refused += 1
             continue
         assert suffix in (".mkv", ".webm")
-        assert np.array_equal(film.samples, frames)
+        assert np.array_equal(film.frames, frames)
     assert refused > 0.9 * len(lengths)
 
 
@@ -54,7 +54,7 @@ def test_flipped_bits_never_crash_and_ffv1_tells_all(
     """H.264 and VP9 have no checksum: there a flipped bit may give other pictures without a word."""
     whole, path = files[suffix], tmp_path / "x"
     path.write_bytes(whole)
-    frames = Video.open(path).samples
+    frames = Video.open(path).frames
     rng = np.random.default_rng(1)
     refused = 0
     for _ in range(count(200)):
@@ -67,9 +67,9 @@ def test_flipped_bits_never_crash_and_ffv1_tells_all(
             refused += 1
             continue
         assert film.size <= 10**6
-        assert film.samples.shape == (*film.shape, film.out_features)
+        assert film.frames.shape == (*film.shape, film.out_features)
         if suffix in LOSSLESS:
-            assert np.array_equal(film.samples, frames)
+            assert np.array_equal(film.frames, frames)
     assert refused > 0
 
 

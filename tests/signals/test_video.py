@@ -29,7 +29,7 @@ def test_files_come_back_as_written(tmp_path: Path, suffix: str, odd: int) -> No
     film = Video.open(film_file(tmp_path / f"a{suffix}", frames))
     assert film.shape == frames.shape[:3]
     assert film.rate == RATE
-    error = np.abs(film.samples.astype(int) - frames)
+    error = np.abs(film.frames.astype(int) - frames)
     if ENCODERS[suffix].lossless:
         assert not error.any()
     else:
@@ -38,10 +38,10 @@ def test_files_come_back_as_written(tmp_path: Path, suffix: str, odd: int) -> No
 
 def test_gray_stays_gray_where_the_format_has_it(tmp_path: Path) -> None:
     gray = pattern(channels=1)
-    assert np.array_equal(Video.open(film_file(tmp_path / "a.mkv", gray)).samples, gray)
+    assert np.array_equal(Video.open(film_file(tmp_path / "a.mkv", gray)).frames, gray)
     film = Video.open(film_file(tmp_path / "a.mp4", gray), mode="gray")
     assert film.out_features == 1
-    assert np.abs(film.samples.astype(int) - gray).max() < 12
+    assert np.abs(film.frames.astype(int) - gray).max() < 12
     assert Video.open(tmp_path / "a.mkv", mode="rgb").out_features == 3
 
 
@@ -50,9 +50,9 @@ def test_frames_and_sizes_can_be_picked(tmp_path: Path) -> None:
     film = Video.open(path, frames="2:8:3", size="16x12")
     assert film.shape == (2, 12, 16)
     whole = Video.open(path, size=(16, 12))
-    assert np.array_equal(film.samples, whole.samples[[2, 5]])
-    assert np.array_equal(Video.open(path, frames="5:").samples, Video.open(path).samples[5:])
-    assert np.array_equal(whole.frame(1).to_array(), whole.samples[1])
+    assert np.array_equal(film.frames, whole.frames[[2, 5]])
+    assert np.array_equal(Video.open(path, frames="5:").frames, Video.open(path).frames[5:])
+    assert np.array_equal(whole.frame(1).to_array(), whole.frames[1])
     for text in ("5", "5:5", "3:2", "-1:4", "1:2:0", "a:b", "1:2:3:4", "99999999999:"):
         with pytest.raises(InputError, match="expected frames"):
             Video.open(path, frames=text)
@@ -114,7 +114,7 @@ def test_metadata_restore_what_rendering_needs(tmp_path: Path) -> None:
     assert not restored.held
     point = torch.tensor([0.1, 2.0, 3.0])
     assert torch.equal(restored.to_coordinates(point), film.to_coordinates(point))
-    for use in (lambda: restored.values, lambda: restored.samples, restored.check, restored.digest):
+    for use in (lambda: restored.values, lambda: restored.frames, restored.check, restored.digest):
         with pytest.raises(InputError, match="open the file"):
             use()
 
@@ -160,7 +160,7 @@ def test_arrays_of_another_kind_are_refused(array: np.ndarray) -> None:
 
 def test_float_frames_are_held_as_bytes() -> None:
     frames = pattern()
-    assert np.array_equal(Video.from_array(frames / 255).samples, frames)
+    assert np.array_equal(Video.from_array(frames / 255).frames, frames)
     assert Video.from_array(torch.from_numpy(frames[..., 0]), rate=29.97).rate == Fraction(2997, 100)
     for rate in (0, -1, float("nan"), float("inf"), "25", 1e12):
         with pytest.raises(InputError, match="expected a rate"):
@@ -181,11 +181,11 @@ def test_renderings_are_written_at_any_size(
         rendering.add(start, values[start : start + 100])
     rendering.write(tmp_path / "a.mkv")
     back = Video.open(tmp_path / "a.mkv")
-    assert np.array_equal(back.samples, film.to_array(values, (18, 6, 8)))
+    assert np.array_equal(back.frames, film.to_array(values, (18, 6, 8)))
     assert back.rate == 20  # twice the frames in the same time
     rendering.write(tmp_path / "a.npz")
     with np.load(tmp_path / "a.npz") as file:
-        assert np.array_equal(file["frames"], back.samples)
+        assert np.array_equal(file["frames"], back.frames)
         assert file["rate"] == 20
     with pytest.raises(InputError, match="ending in"):
         rendering.write(tmp_path / "a.gif")
@@ -202,7 +202,7 @@ def test_a_full_disk_is_a_run_error(tmp_path: Path) -> None:
         full = Path("/dev/full").open("wb", buffering=0)  # noqa: SIM115, closed by the writer
         patch.setattr(Path, "open", lambda *_, **__: full)
         with pytest.raises(RunError, match="No space"):
-            film.write_frames(film.samples, tmp_path / "a.mkv")
+            film.write_frames(film.frames, tmp_path / "a.mkv")
 
 
 def test_without_pyav_the_error_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
