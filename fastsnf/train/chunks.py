@@ -103,6 +103,11 @@ def halved(chunk: int, floor: int, key: Hashable, failure: str) -> int:
     return chunk
 
 
+def limit(chunk: int, key: Hashable) -> None:
+    """Let work of that key start with `chunk` points at most, because memory is limited."""
+    _fitting[key] = remembered(chunk, key)
+
+
 def forget() -> None:
     """Forget every size that was found, as a new process would."""
     _fitting.clear()

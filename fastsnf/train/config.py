@@ -61,6 +61,9 @@ class FitConfig:
         precision: ``fp32``, ``tf32`` or ``fast``, which an engine that lacks it refuses; ``auto`` is what the
             engine has, and follows `torch.get_float32_matmul_precision` where it has several.
         engine: ``auto`` or an engine's name.
+        memory_limit: bytes that the fit may take on top of the imported library, by the estimate of
+            `fastsnf.train.budget`: batches and evaluations are then taken in smaller chunks, which changes
+            the result by rounding alone. A fit that does not fit in the smallest is refused.
         holdout: train on every K-th point of each axis, K >= 2, and report ``psnr_holdout`` on the others.
         psnr: ``published`` adds the weight-scaling paper's own variant to the summary.
         iou: ``published`` adds ``iou_published`` for comparison: as WIRE's code measures, from what the field
@@ -93,6 +96,7 @@ class FitConfig:
     device: str = "auto"
     precision: str = "auto"
     engine: str = "auto"
+    memory_limit: int | None = None
     holdout: int | None = None
     psnr: str = "plain"
     iou: str = "plain"
@@ -101,7 +105,7 @@ class FitConfig:
     checkpoint_every: float = 30.0
 
     def __post_init__(self) -> None:
-        for name, least in (("steps", 1), ("holdout", 2), ("log_every", 1)):
+        for name, least in (("steps", 1), ("holdout", 2), ("log_every", 1), ("memory_limit", 1)):
             _check_whole(name, getattr(self, name), least)
         for name in ("epochs", "time_limit", "lr"):
             _check_number(name, getattr(self, name), above=0.0)
@@ -131,7 +135,7 @@ class FitConfig:
         """Raise for what only passes over all points can do."""
         if self.sampler == PASSES:
             return
-        others = {
+        others: dict[str, tuple[Any, str]] = {
             "iga": (self.iga, "whose batches are whole groups"),
             "batch_size='full'": (self.batch_size == FULL, "which takes every point"),
             "iou='published'": (self.iou == PUBLISHED, "which is measured once at every point of an epoch"),

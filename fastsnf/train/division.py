@@ -5,10 +5,14 @@ from __future__ import annotations
 from fastsnf.errors import InputError
 from fastsnf.nn import Field, LayeredField
 from fastsnf.signals.signal import Signal
+from fastsnf.train.budget import Needs, gathers
 from fastsnf.train.config import FitConfig, describe
+from fastsnf.train.group_sampler import GroupSampler
 from fastsnf.train.parallel import World
 from fastsnf.train.parts import Parts
 from fastsnf.train.points import Points
+from fastsnf.train.sampler import Sampler
+from fastsnf.train.samplers.make import PointSampler
 from fastsnf.train.step import Step
 
 TENSORS_A_LAYER = 4
@@ -72,14 +76,39 @@ def largest_chunk(step: Step, device: str, a_point: int) -> int:
     return 1 << max(0, (room // a_point).bit_length() - 1)
 
 
-def make_parts(field: Field, signal: Signal, config: FitConfig, points: Points, step: Step) -> Parts:
-    """Return what divides the batches of a fit, in chunks of the largest size."""
-    if not divisible(field, config):
-        return Parts(points, step)
+def needs_of(
+    field: Field,
+    signal: Signal,
+    config: FitConfig,
+    points: Points,
+    step: Step,
+    sampler: PointSampler | GroupSampler,
+    written: bool,
+) -> Needs:
+    """Return what the memory of a fit depends on; `written` says whether the reconstruction is."""
     a_point = bytes_a_point(field, step, points, signal.samples)
-    key = ("gradients", a_point, step.single_pass)
     device = next(field.parameters()).device.type
-    return Parts(points, step, chunk=largest_chunk(step, device, a_point), key=key)
+    return Needs(
+        field=field,
+        signal=signal,
+        count=points.count,
+        batch=config.points_per_step(points.count),
+        a_point=a_point,
+        chunk=largest_chunk(step, device, a_point) if divisible(field, config) else None,
+        states=0 if config.optimizer == "sgd" else 2,
+        gathered=points.resident and gathers(signal),
+        ordered=isinstance(sampler, Sampler) and sampler.held and sampler.batch < sampler.points,
+        shared=World.current().size > 1,
+        written=written,
+    )
+
+
+def make_parts(field: Field, points: Points, step: Step, chunk: int | None) -> Parts:
+    """Return what divides the batches of a fit, in chunks of so many points; None for no chunks."""
+    if chunk is None:
+        return Parts(points, step)
+    key = ("gradients", bytes_a_point(field, step, points), step.single_pass)
+    return Parts(points, step, chunk=chunk, key=key)
 
 
 def _kept_numbers(field: Field) -> int:

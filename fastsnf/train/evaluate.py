@@ -12,6 +12,7 @@ from torch import Tensor
 from fastsnf.nn import Field, LayeredField
 from fastsnf.signals.rendering import Rendering
 from fastsnf.signals.signal import Signal
+from fastsnf.train.chunks import remembered
 from fastsnf.train.losses import VALUES, to_values
 from fastsnf.train.storage import GridCoordinates, on_grid
 
@@ -118,7 +119,7 @@ def predict(
     coordinates = _coordinates(signal, device, parameter.dtype.to_real())
     values = _host_memory(signal.size, signal.out_features, device)
     with torch.no_grad(), evaluation_mode(field):
-        step = points_at_once(field, signal.samples)
+        step = remembered(points_at_once(field, signal.samples), ("measure", field.hidden_features))
         for start in range(0, signal.size, step):
             if stop is not None and stop():
                 return None

@@ -15,9 +15,10 @@ from fastsnf.ntk.module import underlying
 from fastsnf.ntk.size import check_fits
 from fastsnf.signals.signal import Signal
 from fastsnf.train.adjusted import AdjustedUpdates
+from fastsnf.train.budget import Budget, estimate
 from fastsnf.train.config import PUBLISHED, FitConfig
 from fastsnf.train.cuda_graphs import CudaGraphs
-from fastsnf.train.division import check_divisible, make_parts
+from fastsnf.train.division import check_divisible, make_parts, needs_of
 from fastsnf.train.evaluate import Evaluation, Progress
 from fastsnf.train.group_sampler import GroupSampler
 from fastsnf.train.grouping import Grouping, make_grouping
@@ -28,9 +29,11 @@ from fastsnf.train.optimizers import base_rates, make_optimizer
 from fastsnf.train.parallel import World
 from fastsnf.train.placement import resolve_device, resolve_engine
 from fastsnf.train.points import Points, split
+from fastsnf.train.published_iou import PublishedIou
 from fastsnf.train.rebuild import describe_field
 from fastsnf.train.sampler import Sampler
 from fastsnf.train.samplers.hashing import draws, key_of
+from fastsnf.train.samplers.make import PointSampler, make_sampler
 from fastsnf.train.schedule import Schedule, parse_schedule
 from fastsnf.train.score import Score
 from fastsnf.train.state import FitState
@@ -59,6 +62,7 @@ class Plan:
             their factor.
         updates: what the loop makes of points and step.
         stop: when the fit ends.
+        budget: the memory that it will take.
         place: engine, device and precision.
         grouping: the groups of points that are adjusted together, None without `FitConfig.iga`.
     """
@@ -69,12 +73,13 @@ class Plan:
     train: Tensor | None
     held: Tensor | None
     points: Points
-    sampler: Sampler | GroupSampler
+    sampler: PointSampler | GroupSampler
     step: Step
     updates: Updates
     rates: Sequence[float]
     schedule: Schedule
     stop: StopRule
+    budget: Budget
     place: dict[str, str]
     grouping: Grouping | None = None
 
@@ -97,7 +102,8 @@ class Plan:
         """
         self.settle()
         signal, outputs = self.signal.evaluation, outputs_of(self.config.loss)
-        return measure(self.field, signal, self._score(), outputs=outputs, stop=give_up, progress=progress)
+        found = measure(self.field, signal, self._score(), outputs=outputs, stop=give_up, progress=progress)
+        return self._watched(found)
 
     def preview(self, give_up: Callable[[], bool] | None = None) -> Evaluation | None:
         """Return `evaluate`, or of a large signal the metrics at a fixed sample of its points."""
@@ -107,7 +113,7 @@ class Plan:
         self.settle()
         index = draws(SAMPLED_POINTS, signal.size, key_of("preview"))
         outputs = outputs_of(self.config.loss)
-        return measure_sample(self.field, signal, self._score(), index, outputs=outputs)
+        return self._watched(measure_sample(self.field, signal, self._score(), index, outputs=outputs))
 
     @property
     def preview_points(self) -> int:
@@ -115,6 +121,12 @@ class Plan:
         signal = self.signal.evaluation
         most = HELD_PREVIEW if signal.held else STREAMED_PREVIEW
         return signal.size if signal.size <= most else SAMPLED_POINTS
+
+    def _watched(self, found: Evaluation | None) -> Evaluation | None:
+        """Return an evaluation with what was counted during the steps beside what was measured now."""
+        if found is not None and self.updates.watch is not None:
+            found.metrics["iou_published"] = self.updates.watch.best
+        return found
 
     def _score(self) -> Score:
         published, signal = self.config.psnr == PUBLISHED, self.signal.evaluation
@@ -137,6 +149,7 @@ class Plan:
             self.sampler.batch,
             self.place,
             None if self.grouping is None else self.grouping.identity(),
+            self.sampler.order,
         )
         outputs = outputs_of(self.config.loss)
         return {**described, "signal": self.signal.metadata(), "outputs": outputs, "identity": identity}
@@ -153,12 +166,15 @@ class Plan:
             points=self.points.count,
             points_per_step=self.sampler.batch,
             max_steps=self.stop.max_steps,
+            memory=str(self.budget),
             iga=None if self.grouping is None else str(self.grouping),
             parameters=sum(p.numel() * (2 if p.is_complex() else 1) for p in trainable(self.field)),
         )
 
 
-def make_plan(field: Field, signal: Signal, config: FitConfig, *, beside: Plan | None = None) -> Plan:
+def make_plan(
+    field: Field, signal: Signal, config: FitConfig, *, beside: Plan | None = None, written: bool = False
+) -> Plan:
     """Return the plan of a fit; the field is moved to its device.
 
     Args:
@@ -166,9 +182,11 @@ def make_plan(field: Field, signal: Signal, config: FitConfig, *, beside: Plan |
         beside: the plan of another fit of this signal, with the same device, dtype and holdout: its points
             serve this one too, and with the same seed and batch size its sampler, so that fits that take
             turns gather once.
+        written: whether a run folder gets the reconstruction, whose memory then counts.
 
     Raises:
-        InputError: for a field, a signal and settings that do not fit together or to this machine.
+        InputError: for a field, a signal and settings that do not fit together or to this machine, or that
+            do not fit into the memory limit.
     """
     _check_kinds(field, signal)
     _check_elsewhere(signal, config)
@@ -183,7 +201,7 @@ def make_plan(field: Field, signal: Signal, config: FitConfig, *, beside: Plan |
     else:
         train, held, points = beside.train, beside.held, beside.points
     grouping = make_grouping(config, signal, train, points.count)
-    sampler = _sampler(config, points, device, beside) if grouping is None else grouping.sampler
+    sampler = _sampler(config, signal, points, device, beside) if grouping is None else grouping.sampler
     _check_last_batch(field, sampler)
     choice = resolve_engine(field, points.tensors(slice(0, 1))[0], config.precision)
     if grouping is not None and not grouping.plain:
@@ -195,12 +213,15 @@ def make_plan(field: Field, signal: Signal, config: FitConfig, *, beside: Plan |
     step = Step(field, make_optimizer(config, parameters, recorded=recordable), config, signal)
     if beside is None:
         points.by_number = points.numbered and grouping is None and step.takes_numbers(choice.engine)
-    parts = make_parts(field, signal, config, points, step)
+    budget = estimate(needs_of(field, signal, config, points, step, sampler, written), config.memory_limit)
+    parts = make_parts(field, points, step, budget.chunk)
     updates = Updates(points, step, parts)
     if recordable and grouping is None:
         updates = RecordedUpdates(points, step, field, CudaGraphs(device), parts)
     elif grouping is not None:
         updates = AdjustedUpdates(points, step, field, grouping, device)
+    if config.iou == PUBLISHED:
+        updates.watch = PublishedIou(field, outputs_of(config.loss), sampler.steps_per_epoch)
     return Plan(
         field=field,
         signal=signal,
@@ -214,26 +235,33 @@ def make_plan(field: Field, signal: Signal, config: FitConfig, *, beside: Plan |
         rates=base_rates(config, step.optimizer),  # now, before a checkpoint brings those of its own step
         schedule=parse_schedule(config.schedule_text),
         stop=StopRule.of(config, sampler.steps_per_epoch),
+        budget=budget,
         place={"engine": choice.engine, "device": str(device), "precision": choice.precision},
         grouping=grouping,
     )
 
 
-def _sampler(config: FitConfig, points: Points, device: torch.device, beside: Plan | None) -> Sampler:
-    batch = config.points_per_step(points.count)
-    if beside is not None and isinstance(beside.sampler, Sampler):
+def _sampler(
+    config: FitConfig, signal: Signal, points: Points, device: torch.device, beside: Plan | None
+) -> PointSampler:
+    if beside is not None and not isinstance(beside.sampler, GroupSampler):
         other = beside.sampler
-        if (other.seed, other.batch) == (config.seed, batch):
+        if (other.name, other.seed, other.batch) == (
+            config.sampler,
+            config.seed,
+            config.points_per_step(points.count),
+        ):
             return other
     home = device if points.resident else "cpu"  # where the batches are gathered
-    return Sampler(points.count, batch, config.seed, device=home)
+    return make_sampler(config, signal, points.count, home)
 
 
-def _check_last_batch(field: Field, sampler: Sampler | GroupSampler) -> None:
+def _check_last_batch(field: Field, sampler: PointSampler | GroupSampler) -> None:
     """Raise now for what would end the fit at the end of its first epoch."""
-    if not isinstance(sampler, Sampler):
+    if isinstance(sampler, GroupSampler):
         return  # of a fit that a field with such needs refuses
-    last = sampler.points % sampler.batch or sampler.batch
+    last = sampler.points % sampler.batch if isinstance(sampler, Sampler) else 0
+    last = last or sampler.batch
     if last < field.least_batch:
         raise InputError(
             f"expected batches of {field.least_batch} points or more, over which the field normalises; got "

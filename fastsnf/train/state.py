@@ -22,6 +22,7 @@ class FitState:
         points: training points; `points_per_step` of them make a step, the last of an epoch perhaps fewer.
         max_steps: the step budget, or None where time or a target ends the fit.
         parameters: trainable real numbers, a complex parameter being two.
+        memory: what the fit will take, in words.
         iga: what is adjusted, in words, or None.
         run: the run folder, or None.
         step: updates done. seconds, seconds_steps: wall time so far, with and without what is not stepping.
@@ -42,6 +43,7 @@ class FitState:
     points_per_step: int
     max_steps: int | None
     parameters: int
+    memory: str = ""
     iga: str | None = None
     run: Path | None = None
     step: int = 0
