@@ -16,9 +16,10 @@ from torch import Tensor
 
 from fastsnf.errors import InputError
 from fastsnf.signals.grid import Grid, checked_shape
-from fastsnf.signals.latlon.lattice import Lattice, unit_vectors
+from fastsnf.signals.latlon.lattice import Lattice
 from fastsnf.signals.latlon.read import read_table
 from fastsnf.signals.latlon.table import MAX_POINTS, Table
+from fastsnf.signals.latlon.vectors import UnitVectors, unit_vectors
 from fastsnf.signals.latlon.write import write_table
 from fastsnf.signals.optional import require
 from fastsnf.signals.signal import CACHED_POINTS, Signal, described
@@ -161,21 +162,25 @@ class Sphere(Signal):
         return 3
 
     @cached_property
+    def _vectors(self) -> UnitVectors:
+        return UnitVectors(self.lattice)
+
+    @cached_property
     def coords(self) -> Tensor:
         """The unit vectors of all points, float32 `[N, 3]`, made on first use."""
-        return self.lattice.at(slice(0, self.size))
+        return self._vectors.at(slice(0, self.size))
 
     def batch(self, index: Tensor | slice) -> tuple[Tensor, Tensor, Tensor | None]:
         """Return (x `[B, 3]`, y `[B, 1]`, w `[B]` or None) of the points `index`; see `Signal.batch`."""
         if self.size > CACHED_POINTS:
-            x = self.lattice.at(index)
+            x = self._vectors.at(index)
         else:
             x = self.coords[index] if isinstance(index, slice) else torch.index_select(self.coords, 0, index)
         return x, self.targets(index), None if self.weights is None else self.weights[index]
 
     def areas(self, index: slice) -> Tensor:
         """Return the areas, float32 `[B]`, that the points of a slice stand for: cos φ, 1 on average."""
-        return self.lattice.areas(index)
+        return self._vectors.areas(index)
 
     def digest(self) -> str:
         """Return a SHA-256 of values, weights and places."""
@@ -195,7 +200,9 @@ class Sphere(Signal):
 
     def coordinates_of(self, shape: Sequence[int], index: Tensor | slice) -> Tensor:
         """Return the unit vectors, float32 `[B, 3]`, of points of a rendering with (rows, columns)."""
-        return self.lattice.resampled(self.grid_of(shape).shape).at(index)
+        lattice = self.lattice.resampled(self.grid_of(shape).shape)
+        vectors = self._vectors if lattice is self.lattice else UnitVectors(lattice)
+        return vectors.at(index)
 
     def to_coordinates(self, points: ArrayLike | Tensor) -> Tensor:
         """Return unit vectors, float32 `[..., 3]`, of `points` `[..., 2]`: (latitude, longitude) in degrees.

@@ -178,7 +178,7 @@ def _decoded(xarray: Any, coordinate: Any) -> list[str]:
     """Return the values of a coordinate in words: dates, where its unit makes them dates."""
     try:
         plain = coordinate.reset_coords(drop=True).rename("x")
-        values = xarray.decode_cf(plain.to_dataset())["x"].values
+        values = xarray.decode_cf(plain.to_dataset(), decode_timedelta=False)["x"].values
         if values.dtype.kind == "M":
             values = values.astype("datetime64[s]")
     except Exception:  # calendars and units of every kind: a label is not worth a failure

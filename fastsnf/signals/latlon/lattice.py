@@ -1,15 +1,12 @@
-"""`Lattice`: latitudes and longitudes on which values lie, and their points on the unit sphere."""
+"""`Lattice`: the latitudes and longitudes on which values lie. No torch: a child process imports it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from fastsnf.errors import InputError
 
@@ -81,42 +78,6 @@ class Lattice:
             sign = 1.0 if self.longitudes[1] > self.longitudes[0] else -1.0
             longitudes = self.longitudes[0] + sign * TURN * np.arange(columns) / columns
         return Lattice(tuple(_between(self.latitudes, rows).tolist()), tuple(longitudes.tolist()))
-
-    @cached_property
-    def _tables(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """cos and sin of the latitudes, then of the longitudes, float64."""
-        rows, columns = (
-            torch.tensor(degrees, dtype=torch.float64).deg2rad()
-            for degrees in (self.latitudes, self.longitudes)
-        )
-        return rows.cos(), rows.sin(), columns.cos(), columns.sin()
-
-    def at(self, index: Tensor | slice) -> Tensor:
-        """Return the unit vectors, float32 `[B, 3]`, of the points `index` (integers `[B]` or a slice)."""
-        rows, columns = self.shape
-        if isinstance(index, slice):
-            index = torch.arange(*index.indices(rows * columns))
-        row, column = torch.div(index, columns, rounding_mode="floor"), index % columns
-        cos_phi, sin_phi, cos_theta, sin_theta = self._tables
-        return _vectors(cos_phi[row], sin_phi[row], cos_theta[column], sin_theta[column])
-
-    def areas(self, index: slice) -> Tensor:
-        """Return the areas, float32 `[B]`, that the points of a slice stand for: cos φ over its mean."""
-        rows, columns = self.shape
-        cos_phi = self._tables[0].clamp(min=0.0)
-        row = torch.arange(*index.indices(rows * columns)) // columns
-        return (cos_phi[row] / cos_phi.mean()).float()
-
-
-def unit_vectors(degrees: Tensor) -> Tensor:
-    """Return (cos φ cos θ, cos φ sin θ, sin φ), float32 `[..., 3]`, of (φ, θ) in `degrees` `[..., 2]`."""
-    phi, theta = degrees.deg2rad().unbind(-1)
-    return _vectors(phi.cos(), phi.sin(), theta.cos(), theta.sin())
-
-
-def _vectors(cos_phi: Tensor, sin_phi: Tensor, cos_theta: Tensor, sin_theta: Tensor) -> Tensor:
-    """Return the vectors in float32, rounded once."""
-    return torch.stack([cos_phi * cos_theta, cos_phi * sin_theta, sin_phi], dim=-1).float()
 
 
 def _between(degrees: Sequence[float], count: int) -> NDArray[np.float64]:

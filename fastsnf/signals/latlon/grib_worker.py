@@ -1,0 +1,62 @@
+"""The child process that decodes a GRIB file; it prints the table and imports no torch."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import resource
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fastsnf.errors import InputError
+from fastsnf.signals.arrays.faults import reading
+from fastsnf.signals.latlon.dataset import read_dataset
+from fastsnf.signals.latlon.table import Table
+
+BYTES_A_POINT = 64
+"""Memory that a point of the largest slice may take, copies of the libraries included."""
+SPARE_BYTES = 1 << 30
+
+
+def main(request: dict[str, Any]) -> None:
+    """Write the table of ``request`` (path, options of `read_dataset`): a line of JSON, then float64.
+
+    An `InputError` becomes a line of JSON with its text.
+    """
+    answer, sys.stdout = sys.stdout.buffer, sys.stderr  # whatever a library prints is no answer
+    path = request["path"]
+    try:
+        with reading(path, "GRIB"):
+            _limit_memory(request["options"]["max_points"])
+            table = read_dataset(path, "cfgrib", "GRIB", **request["options"])
+    except InputError as error:
+        answer.write(json.dumps({"error": str(error)}).encode() + b"\n")
+    else:
+        answer.write(json.dumps(_head(table)).encode() + b"\n")
+        answer.write(np.ascontiguousarray(table.values).data.cast("B"))
+    answer.flush()
+
+
+def _head(table: Table) -> dict[str, Any]:
+    """Return all of a table but its values."""
+    words = ("name", "long_name", "unit", "time", "source")
+    return {
+        "latitudes": table.lattice.latitudes,
+        "longitudes": table.lattice.longitudes,
+        "words": {word: getattr(table, word) for word in words},
+    }
+
+
+def _limit_memory(max_points: int) -> None:
+    """Hold the process to what it takes now and what `max_points` points may take: headers promise more."""
+    for module in ("xarray", "cfgrib"):
+        with contextlib.suppress(ImportError):
+            import_module(module)
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    limit = pages * resource.getpagesize() + SPARE_BYTES + BYTES_A_POINT * max_points
+    _, most = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (limit if most < 0 else min(limit, most), most))
