@@ -126,8 +126,13 @@ class Groups:
             self._everything = self._members(torch.arange(self.count), torch.device("cpu"))
         return self._everything if device is None else self._everything.to(device)
 
-    def sizes(self) -> Tensor:
-        """Return the number of points of each group, [count] int64."""
+    @property
+    def whole(self) -> bool:
+        """Whether all groups have as many points."""
+        return self.count * self.offsets == self.size
+
+    def sizes(self, ids: Tensor | None = None) -> Tensor:
+        """Return the number of points of each of the groups `ids` [n] int64, None for all, int64."""
         raise NotImplementedError
 
     def restricted(self, mask: Tensor) -> Groups:
@@ -210,11 +215,15 @@ class Blocks(Groups):
             )
         self.blocks = tuple(-(-s // b) for s, b in zip(self.shape, self.block, strict=True))
         self.size, self.count, self.offsets = (math.prod(t) for t in (self.shape, self.blocks, self.block))
-        self.whole = all(s % b == 0 for s, b in zip(self.shape, self.block, strict=True))
 
-    def sizes(self) -> Tensor:
-        """Return the number of points of each group, [count] int64."""
-        return self._sizes_of(torch.arange(self.count))
+    def sizes(self, ids: Tensor | None = None) -> Tensor:
+        """Return the number of points of each of the groups `ids` [n] int64, None for all, int64."""
+        ids = torch.arange(self.count) if ids is None else ids
+        sizes = torch.ones_like(ids)
+        axes = zip(self.shape, self.block, self.blocks, _strides(self.blocks), strict=True)
+        for s, b, n_blocks, between in axes:
+            sizes *= torch.clamp(s - ids // between % n_blocks * b, max=b)
+        return sizes
 
     def describe(self) -> dict[str, Any]:
         """Return kind, grid and block."""
@@ -224,17 +233,10 @@ class Blocks(Groups):
         block = self.block[-1:] if self.kind == "ray" else self.block
         return f"{self.count} {_NOUNS[self.kind]} of {_times(block)}"
 
-    def _sizes_of(self, ids: Tensor) -> Tensor:
-        sizes = torch.ones_like(ids)
-        axes = zip(self.shape, self.block, self.blocks, _strides(self.blocks), strict=True)
-        for s, b, n_blocks, between in axes:
-            sizes *= torch.clamp(s - ids // between % n_blocks * b, max=b)
-        return sizes
-
     def _members(self, ids: Tensor, device: torch.device) -> Members:
         full = self.offsets * len(ids)
         # On the host: a GPU would have to come to the end of all its work first.
-        count = full if self.whole else int(self._sizes_of(ids.cpu()).sum())
+        count = full if self.whole else int(self.sizes(ids.cpu()).sum())
         ids = uploaded(ids, device)
         offsets = torch.arange(self.offsets, device=device)
         points = torch.zeros(self.offsets, len(ids), dtype=torch.int64, device=device)
@@ -269,9 +271,9 @@ class Listed(Groups):
         self._order, self._sizes = order.to(_index_dtype(self.size)), sizes
         self._starts = sizes.cumsum(0) - sizes
 
-    def sizes(self) -> Tensor:
-        """Return the number of points of each group, [count] int64."""
-        return self._sizes
+    def sizes(self, ids: Tensor | None = None) -> Tensor:
+        """Return the number of points of each of the groups `ids` [n] int64, None for all, int64."""
+        return self._sizes if ids is None else self._sizes[ids]
 
     def describe(self) -> dict[str, Any]:
         """Return how many groups and points there are, and a SHA-256 of which point is where."""

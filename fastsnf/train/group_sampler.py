@@ -5,17 +5,23 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from fastsnf.ntk.groups import Groups
 from fastsnf.train.sampler import Sampler
 
 
 class GroupSampler:
     """Batches of whole groups, stateless like `fastsnf.train.sampler.Sampler`: an epoch visits each once.
 
+    Nothing is held for every group of a large signal: 512 runs of 256 voxels a step of a grid of 512^3 take
+    as much memory as of one of 2048^3. Where the points are no whole number of groups, the last group is
+    shorter and comes in a batch like any other; the code of the IGA paper trains on those points by
+    themselves, unadjusted.
+
     The last batch of an epoch has fewer groups, as in the papers, unless those would be fewer than `least`:
     they then join the batch before them, since a batch of n groups has n eigenpairs.
 
     Args:
-        sizes: points of each group, integers [count].
+        all_groups: the groups.
         per_step: groups a step; all of them make every step the same slice.
         seed: of the orders.
         least: groups a step at the very least; `per_step` is no less.
@@ -25,15 +31,15 @@ class GroupSampler:
             border cut, may have others.
     """
 
-    def __init__(self, sizes: Tensor, per_step: int, seed: int, *, least: int = 1) -> None:
-        self._sizes = sizes
-        self._points, self._count = int(sizes.sum()), len(sizes)
+    def __init__(self, all_groups: Groups, per_step: int, seed: int, *, least: int = 1) -> None:
+        self._all = all_groups
+        self._points, self._count = all_groups.size, all_groups.count
         self._sampler = Sampler(self._count, per_step, seed)
         rest = self._count % self._sampler.batch
         self._joined = 0 < rest < least
         self.steps_per_epoch = self._sampler.steps_per_epoch - self._joined
         self.groups = self._count if self.steps_per_epoch == 1 else self._sampler.batch
-        self.batch = min(self._points, self.groups * int(sizes.max()))
+        self.batch = min(self._points, self.groups * all_groups.offsets)
         self._seen = (0, 0)
 
     @property
@@ -57,10 +63,14 @@ class GroupSampler:
             return step * self._points
         done, seen = self._seen
         epochs = step // self.steps_per_epoch
+        if self._all.whole:
+            return epochs * self._points + (step - epochs * self.steps_per_epoch) * self.batch
         if not epochs * self.steps_per_epoch <= done <= step:
             done, seen = epochs * self.steps_per_epoch, epochs * self._points
         while done < step:
-            seen += int(self._sizes[self.indices(done)].sum())
+            index = self.indices(done)
+            assert isinstance(index, Tensor), "it is not all of them"
+            seen += int(self._all.sizes(index).sum())
             done += 1
         self._seen = (done, seen)
         return seen

@@ -85,7 +85,7 @@ def make_grouping(config: FitConfig, signal: Signal, train: Tensor | None, point
             "or target, or take smaller groups"
         )
     per_step = groups_per_step(config, groups, least)
-    sampler = GroupSampler(groups.sizes(), per_step, config.seed, least=least)
+    sampler = GroupSampler(groups, per_step, config.seed, least=least)
     return Grouping(config.iga, groups, sampler, optimizer)
 
 

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
+from fastsnf.ntk.groups import Blocks, Groups
 from fastsnf.train.group_sampler import GroupSampler
+
+
+def of_sizes(sizes: list[int]) -> Groups:
+    return Groups.of(torch.repeat_interleave(torch.arange(len(sizes)), torch.tensor(sizes)))
 
 
 def batches(sampler: GroupSampler, steps: range) -> list[torch.Tensor]:
@@ -19,7 +26,7 @@ def batches(sampler: GroupSampler, steps: range) -> list[torch.Tensor]:
 def test_an_epoch_visits_every_group_once_and_no_step_has_too_few(count, per_step, least):
     if min(per_step, count) < least:
         return  # refused before it comes to a sampler
-    sampler = GroupSampler(torch.full((count,), 4), per_step, 3, least=least)
+    sampler = GroupSampler(of_sizes([4] * count), per_step, 3, least=least)
     for epoch in range(3):
         steps = range(epoch * sampler.steps_per_epoch, (epoch + 1) * sampler.steps_per_epoch)
         found = batches(sampler, steps)
@@ -31,7 +38,7 @@ def test_an_epoch_visits_every_group_once_and_no_step_has_too_few(count, per_ste
 
 def test_points_are_counted_as_they_are_taken():
     sizes = torch.tensor([5, 1, 4, 4, 2, 3, 3, 1])
-    sampler = GroupSampler(sizes, 3, 0)
+    sampler = GroupSampler(of_sizes(sizes.tolist()), 3, 0)
     seen = [0]
     for batch in batches(sampler, range(11)):
         seen.append(seen[-1] + int(sizes[batch].sum()))
@@ -42,13 +49,44 @@ def test_points_are_counted_as_they_are_taken():
 
 
 def test_all_groups_are_one_slice_and_points_of_whole_epochs():
-    sampler = GroupSampler(torch.tensor([5, 1, 4]), 3, 0)
+    sampler = GroupSampler(of_sizes([5, 1, 4]), 3, 0)
     assert sampler.indices(7) == slice(0, 3)
     assert (sampler.batch, sampler.steps_per_epoch, sampler.points_seen(4)) == (10, 1, 40)
 
 
 def test_a_step_depends_on_seed_and_number_alone():
-    first, second = (GroupSampler(torch.full((30,), 2), 7, 5) for _ in range(2))
+    first, second = (GroupSampler(of_sizes([2] * 30), 7, 5) for _ in range(2))
     list(batches(first, range(20)))
     assert torch.equal(first.indices(13), second.indices(13))
-    assert not torch.equal(first.indices(13), GroupSampler(torch.full((30,), 2), 7, 6).indices(13))
+    assert not torch.equal(first.indices(13), GroupSampler(of_sizes([2] * 30), 7, 6).indices(13))
+
+
+@pytest.mark.parametrize("voxels", [512**3, 2048**3, 511 * 512**2 + 17])
+def test_nothing_is_held_for_every_run_of_a_large_grid(voxels, monkeypatch):
+    sizes = Blocks.sizes
+
+    def of_few(self, ids=None):
+        assert ids is not None, "sizes of all groups"
+        assert len(ids) <= 512
+        return sizes(self, ids)
+
+    monkeypatch.setattr(Blocks, "sizes", of_few)
+    groups = Groups.runs(voxels, 256)
+    sampler = GroupSampler(groups, 512, 0, least=15)
+    assert sampler.steps_per_epoch == math.ceil(math.ceil(voxels / 256) / 512)
+    for step in (0, sampler.steps_per_epoch - 1, sampler.steps_per_epoch):
+        index = sampler.indices(step)
+        points = groups.members(index).points
+        assert len(points) == int(of_few(groups, index).sum())
+        assert int(points.max()) < voxels
+    assert sampler.points_seen(3) == 3 * 512 * 256
+    if voxels % 256 == 0:  # else its last run is looked for
+        assert sampler.points_seen(sampler.steps_per_epoch + 1) == voxels + 512 * 256
+
+
+def test_the_rest_of_a_grid_is_a_shorter_run():
+    groups = Groups.runs(1000, 256)
+    sampler = GroupSampler(groups, 2, 0)
+    batches_of_points = [groups.members(sampler.indices(step)).points for step in range(2)]
+    assert torch.equal(torch.cat(batches_of_points).sort().values, torch.arange(1000))
+    assert sampler.points_seen(2) == 1000
