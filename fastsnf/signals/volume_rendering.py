@@ -6,6 +6,7 @@ import contextlib
 import math
 import os
 import tempfile
+import weakref
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -45,7 +46,8 @@ class VolumeRendering(Rendering):
         numbers = self.signal.to_units(values.detach().to("cpu").float()).contiguous().numpy()
         with _disk():
             if self._file is None:
-                self._file = tempfile.TemporaryFile()  # noqa: SIM115, closed when it is forgotten
+                self._file = tempfile.TemporaryFile()  # noqa: SIM115, closed when the rendering is forgotten
+                weakref.finalize(self, self._file.close)
             self._file.seek(4 * start * self.signal.out_features)
             self._file.write(numbers.data)
         self._end = start + len(values)
