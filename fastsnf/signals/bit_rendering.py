@@ -26,8 +26,8 @@ from fastsnf.signals.write_mesh import MESHES, write_mesh
 WRITES = (*MESHES, *GRIDS)
 """Suffixes of what a grid of bits is written to."""
 
-SURFACE_BYTES = 350
-"""Bytes a face while a surface is made and written."""
+SURFACE_BYTES = {".ply": 200, ".glb": 250, ".stl": 500, ".obj": 600}
+"""Bytes a face while a surface is made and written, by the suffix; trimesh makes text of a whole OBJ file."""
 SURFACE_FACES = 6
 """Faces for each point of a side of a cube, (points of the grid)^(2/3): more than most solids have."""
 
@@ -88,12 +88,13 @@ class BitRendering(Rendering):
     def bytes_of(cls, signal: Signal, shape: Sequence[int]) -> int:
         """Return the bytes that a rendering takes, the making of a mesh of usual size included."""
         points = math.prod(shape)
-        return octets_of(points) + int(SURFACE_BYTES * SURFACE_FACES * points ** (2 / 3))
+        return octets_of(points) + int(SURFACE_BYTES[".ply"] * SURFACE_FACES * points ** (2 / 3))
 
     def needs(self, path: str | os.PathLike[str]) -> int:
         """Return the bytes that making it and writing it to `path` take: a mesh more than the bits."""
-        mesh = Path(path).suffix.lower() in MESHES
-        return self.bytes if mesh else octets_of(self.size) + ROWS_BYTES
+        face = SURFACE_BYTES.get(Path(path).suffix.lower())
+        more = ROWS_BYTES if face is None else int(face * SURFACE_FACES * self.size ** (2 / 3))
+        return octets_of(self.size) + more
 
     def check(self, path: str | os.PathLike[str]) -> None:
         """Raise `InputError`, before the work is done, for a file that could not be written after it."""
