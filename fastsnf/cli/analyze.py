@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastsnf.cli.analyze_options import fit_options, options_class, refuse_fresh
 from fastsnf.cli.parse import parse
-from fastsnf.cli.shared_options import SIGNAL
+from fastsnf.cli.shared_options import FLAGS, SIGNAL
 from fastsnf.errors import InputError
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def fitted(options: Any, path: Path) -> Subject:
     reading: dict[str, Any] = {
         name: getattr(options, name) or getattr(recorded, name, None) for name in SIGNAL
     }
-    reading["squeeze"] = bool(reading["squeeze"])
+    reading |= {name: bool(reading[name]) for name in FLAGS}
     chosen = dataclasses.replace(fit_options(options, wanted), **reading)
     signal = open_signal(chosen)
     if described is not None and signal.shape != described.shape:

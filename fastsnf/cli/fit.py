@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,8 +36,10 @@ def main(argv: Sequence[str]) -> int:
 
 def placed(options: FitOptions) -> tuple[FitOptions, Path]:
     """Return the options with those of the run that is resumed, and the run folder."""
+    from fastsnf.cli.fit_recipe import with_recipe
+
     if not options.resume:
-        return options, run_folder.new_folder(options)
+        return with_recipe(options), run_folder.new_folder(options)
     folder = run_folder.resume_folder(options)
     return run_folder.merged(options, run_folder.recorded(folder), folder), folder
 
@@ -66,29 +69,38 @@ def run(options: FitOptions, folder: Path, world: World) -> None:
 
 
 def _open(options: FitOptions, console: Console) -> Signal:
-    """Open the input, telling how far the voxels of a mesh are."""
+    """Open the input, telling how far the points of a mesh are, and what a reader warns of."""
     from fastsnf.cli.counter import Counter
     from fastsnf.cli.fit_setup import open_signal
 
-    if options.no_progress:
-        return open_signal(options)
-    counter = Counter(console, f"{Path(str(options.input)).name}: voxels")
+    said: list[str] = []
+    counter = Counter(console, f"{Path(str(options.input)).name}: points of the mesh")
     try:
-        return open_signal(options, counter)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", UserWarning)
+            signal = open_signal(options, None if options.no_progress else counter)
+        said += getattr(signal, "remarks", [])  # which the header says
+        return signal
     finally:
         counter.close()
+        for warning in caught:
+            if str(warning.message) not in said:
+                console.print(f"{'note':<8}{warning.message}", soft_wrap=True)
 
 
 def _fit(
     options: FitOptions, folder: Path, signal: Signal, console: Console, search: Sequence[str] | None
 ) -> FitResult:
     """Train, with a header and progress."""
+    from fastsnf.cli.fit_recipe import recipe_line
     from fastsnf.cli.fit_setup import make_config
     from fastsnf.cli.progress import Header, Progress
     from fastsnf.train import Callback, Interrupted, fit
 
     progress = Progress(console)
-    watchers: list[Callback] = [Header(console, Path(str(options.input)).name, search or ())]
+    recipe = recipe_line(options)
+    more = [*([("recipe", recipe)] if recipe else []), *(("search", line) for line in search or ())]
+    watchers: list[Callback] = [Header(console, Path(str(options.input)).name, more)]
     if not options.no_progress:
         watchers.append(progress)
     try:

@@ -15,8 +15,9 @@ import tyro
 from fastsnf.cli.fit_field_options import AUTO, FieldOptions
 from fastsnf.cli.fit_signal_options import SignalOptions
 from fastsnf.cli.fit_training_options import TrainingOptions
-from fastsnf.cli.options import choice, default, integer, number, text
-from fastsnf.train.config import PRECISIONS, PSNRS
+from fastsnf.cli.options import choice, default, integer, memory_size, number, text
+from fastsnf.presets.recipes import RECIPES
+from fastsnf.train.config import IOUS, PRECISIONS, PSNRS
 
 __all__ = ["AUTO", "ENGINES", "FitOptions"]
 
@@ -36,6 +37,9 @@ class RunOptions:
     """Go on from the last checkpoint of the run folder, with the options that it records."""
     from_: Annotated[str | None, tyro.conf.arg(name="from"), text("RUN"), default("fresh weights")] = None
     """Start from the weights of another run, a folder or a .safetensors file."""
+
+    recipe: Annotated[str | None, choice(RECIPES), default("none")] = None
+    """The settings of a paper for a kind of signal; other options override them."""
 
     steps: Annotated[int | None, integer("N", 1), default("1000 when no other rule is given")] = None
     """Stop after N steps."""
@@ -58,8 +62,13 @@ class MachineOptions:
     engine: Annotated[str | None, choice(ENGINES), default("auto, the fastest that can")] = None
     """Implementation of the field."""
 
+    memory_limit: Annotated[int | None, memory_size(), default("none")] = None
+    """Memory that the fit may take, for example 2GB: points are then computed in smaller chunks."""
+
     psnr: Annotated[str | None, choice(PSNRS), default("plain")] = None
     """Which PSNR to report; published adds the paper's own variant."""
+    iou: Annotated[str | None, choice(IOUS), default("plain")] = None
+    """Which IoU to report; published adds that of WIRE's loop, measured while it trains."""
     json: Annotated[bool, default("")] = False
     """Print the summary as one JSON object on the last line of stdout, and all else on stderr."""
     no_progress: Annotated[bool, default("")] = False

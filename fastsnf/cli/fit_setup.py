@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from fastsnf.signals import Signal
 
 
-VOXELISED = ("occupancy",)
-"""Kinds whose ``open`` takes long and tells its ``progress``."""
+TELLING = ("occupancy", "sdf")
+"""Kinds whose ``open`` may take long and tells its ``progress``."""
 
 READ_BY: dict[str, tuple[str, ...]] = {
     "size": ("image", "video", "super-resolution"),
     "squeeze": ("image", "super-resolution"),
     "mode": ("image", "video", "super-resolution"),
-    "resolution": ("occupancy",),
-    "key": ("occupancy", "volume", "sphere"),
+    "resolution": ("occupancy", "sdf"),
+    "key": ("occupancy", "volume", "sphere", "points"),
     "threshold": ("occupancy",),
     "crop": ("occupancy",),
     "axes": ("occupancy",),
@@ -39,12 +39,19 @@ READ_BY: dict[str, tuple[str, ...]] = {
     "frames": ("video",),
     "pooling": ("super-resolution",),
     "small": ("super-resolution",),
+    "samples": ("sdf",),
+    "near": ("sdf",),
+    "spread": ("sdf",),
     "cache": ("occupancy",),
 }
 """Every option of reading and the kinds of signals whose ``open`` takes it; see `PARAMETERS`."""
 
-PARAMETERS = {"pooling": "factor"}
-"""What ``open`` calls an option whose own name means something else on the command line."""
+PARAMETERS = {
+    ("pooling", "super-resolution"): "factor",
+    ("samples", "sdf"): "points",
+    ("key", "points"): "values",
+}
+"""What ``open`` of a kind calls an option that has another name on the command line."""
 
 
 def open_signal(options: FitOptions, progress: Callable[[int, int], None] | None = None) -> Signal:
@@ -52,7 +59,7 @@ def open_signal(options: FitOptions, progress: Callable[[int, int], None] | None
 
     Args:
         options: what was typed.
-        progress: told (blocks done, blocks) while a mesh becomes voxels.
+        progress: told (points done, points) while the points of a mesh are found inside or outside.
 
     Raises:
         InputError: when there is none, it cannot be read, or the options contradict each other.
@@ -66,8 +73,8 @@ def open_signal(options: FitOptions, progress: Callable[[int, int], None] | None
     chosen = {name: value for name, value in given(options).items() if name in READ_BY}
     for name, value in chosen.items():
         _check_read_by(name, value, kind, path)
-    keywords = {PARAMETERS.get(name, name): value for name, value in chosen.items()}
-    if progress is not None and kind in VOXELISED:
+    keywords = {PARAMETERS.get((name, kind), name): value for name, value in chosen.items()}
+    if progress is not None and kind in TELLING:
         keywords["progress"] = progress
     signal: Signal = class_of(kind).open(path, **keywords)
     return signal

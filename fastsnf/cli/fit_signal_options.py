@@ -5,7 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastsnf.cli.options import choice, default, frame_range, integer, number, picture_size, text, whole_or
+from fastsnf.cli.options import (
+    choice,
+    default,
+    frame_range,
+    integer,
+    listed,
+    number,
+    picture_size,
+    text,
+    whole_or,
+)
 from fastsnf.signals.kinds import FROM_FILES
 
 CROPS = ("tight", "wire")
@@ -27,20 +37,20 @@ class SignalOptions:
     """With --size: resize without the crop."""
     mode: Annotated[str | None, choice(("rgb", "gray")), default("as it is")] = None
     """Convert the picture to colour or to gray."""
-    resolution: Annotated[int | None, integer("R", 8, MAX_VOXELS), default("256")] = None
-    """Of a mesh: voxels along its longest axis."""
+    resolution: Annotated[int | None, integer("R", 8, MAX_VOXELS), default("256; of sdf 64")] = None
+    """Of a mesh: voxels along its longest axis; of sdf: points a side of the grid that it is measured on."""
     key: Annotated[str | None, text("NAME"), default("the only one")] = None
-    """Of a file with several arrays or variables: the one to fit."""
+    """Of a file with several arrays, variables or values of points: the one to fit."""
     threshold: Annotated[float | None, number("T"), default("between its two values")] = None
     """Of a grid: voxels above T are inside."""
     crop: Annotated[str | None, choice(CROPS), default("none")] = None
     """Of a grid: to the box of what is inside; wire is WIRE's, without the last slice along each axis."""
     axes: Annotated[str | None, choice(AXES), default("ij")] = None
     """Order of the coordinates of a solid; xy exchanges the first two, as WIRE does."""
-    time: Annotated[int | None, integer("INDEX", 0), default("the only one")] = None
-    """Of a map at several times: the one to fit, counted from 0."""
-    level: Annotated[int | None, integer("INDEX", 0), default("the only one")] = None
-    """Of a map at several levels: the one to fit, counted from 0."""
+    time: Annotated[int | None, integer("INDEX", -1), default("the only one")] = None
+    """Of a map at several times: the one to fit, counted from 0; -1 is the last."""
+    level: Annotated[int | None, integer("INDEX", -1), default("the only one")] = None
+    """Of a map at several levels: the one to fit, counted from 0; -1 is the last."""
     channels: Annotated[int | str | None, whole_or(MONO, "mono|C"), default("as the file has them")] = None
     """Of a sound: mono is the mean of its channels. Of a volume of four axes: components of a vector."""
     start: Annotated[float | None, number("S", least=0), default("0")] = None
@@ -53,6 +63,14 @@ class SignalOptions:
     """Of super-resolution: the field sees the means of K x K pixels."""
     small: Annotated[bool, default("")] = False
     """Of super-resolution: the input is the small picture, and there is no large one to measure on."""
+    samples: Annotated[int | None, integer("N", 1), default("500000")] = None
+    """Of sdf: points whose distance to the mesh is taken."""
+    near: Annotated[float | None, number("SHARE", least=0), default("0.5")] = None
+    """Of sdf: share of the points that lie near the mesh; the others are uniform."""
+    spread: Annotated[tuple[float, ...] | None, listed("S,...", float, "numbers"), default("0.002,0.02")] = (
+        None
+    )
+    """Of sdf: deviations of the points near the mesh, in coordinates."""
     cache: Annotated[str | None, text("DIR"), default("~/.cache/fastsnf")] = None
     """Where bit files of occupancy are kept; $FASTSNF_CACHE names it too."""
     holdout: Annotated[int | None, integer("K", 2), default("train on all points")] = None

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from fastsnf.cli.options import choice, default, integer, lr_schedule, number, point_group, whole_or
 from fastsnf.ntk.config import FORMS, SAMPLES
-from fastsnf.train.config import LOSSES, OPTIMIZERS
+from fastsnf.train.config import LOSSES, OPTIMIZERS, SAMPLERS
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,8 @@ class TrainingOptions:
     """Loss."""
     batch_size: Annotated[int | str | None, whole_or("full", "N|full"), default("32768")] = None
     """Points a step; full takes the whole signal each step."""
+    sampler: Annotated[str | None, choice(SAMPLERS), default("passes")] = None
+    """Which points make a step: passes over all, uniform draws, near the surface, or as many in as out."""
     iga: Annotated[bool, default("")] = False
     """Adjust gradients inductively: attenuate leading eigenvalues of the NTK, or with sgd amplify others."""
     iga_group: Annotated[str | None, point_group(), default("patch:32 for images")] = None

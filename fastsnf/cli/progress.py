@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from fastsnf import ops
-from fastsnf.cli.counter import PLAIN, REDRAW, clock
+from fastsnf.cli.counter import PLAIN, REDRAW, Counter, clock
 from fastsnf.cli.signal_lines import described
 from fastsnf.nn import LayeredField
 from fastsnf.train import Callback
@@ -32,15 +32,15 @@ class Header(Callback):
     Args:
         console: where to.
         name: of the input.
-        search: what the search of alpha found, line by line.
+        more: further labelled lines: the recipe, what the search of alpha found.
     """
 
-    def __init__(self, console: Console, name: str, search: Sequence[str] = ()) -> None:
-        self._console, self._name, self._search = console, name, search
+    def __init__(self, console: Console, name: str, more: Sequence[tuple[str, str]] = ()) -> None:
+        self._console, self._name, self._more = console, name, more
 
     def on_start(self, state: FitState) -> None:
         """Print the header."""
-        for label, line in [*header(state, self._name), *(("search", line) for line in self._search)]:
+        for label, line in [*header(state, self._name), *self._more]:
             self._console.print(f"{label:<8}{line}", soft_wrap=True)
 
 
@@ -50,6 +50,7 @@ class Progress(Callback):
     def __init__(self, console: Console) -> None:
         self._console = console
         self._live: Live | None = None
+        self._counter: Counter | None = None
         self._start = (0, 0.0)
         self._due = -math.inf
         self._previewed = False
@@ -85,6 +86,13 @@ class Progress(Callback):
                 f"a first picture is in {picture}, renewed as the fit goes on", soft_wrap=True
             )
 
+    def on_evaluate(self, done: int, total: int, state: FitState) -> None:
+        """Show how far the last evaluation is, where it takes long."""
+        if self._counter is None:
+            self.close()
+            self._counter = Counter(self._console, "final evaluation")
+        self._counter(done, total)
+
     def on_end(self, result: FitResult) -> None:
         """Close the live line."""
         self.close()
@@ -94,6 +102,9 @@ class Progress(Callback):
         if self._live is not None:
             self._live.stop()
             self._live = None
+        if self._counter is not None:
+            self._counter.close()
+            self._counter = None
 
 
 def header(state: FitState, name: str) -> list[tuple[str, str]]:
@@ -111,6 +122,8 @@ def header(state: FitState, name: str) -> list[tuple[str, str]]:
         ("field", f"{state.field.summary()}, {state.parameters:,} parameters"),
         ("engine", f"{state.engine} on {where}, {state.precision}{_passed_over(state)}"),
     ]
+    if state.memory:
+        lines.append(("memory", state.memory))
     if state.iga is not None:
         lines.append(("iga", state.iga))
     if state.run is not None:

@@ -26,7 +26,7 @@ NEVER_KEPT = ("out", "resume", "json", "no_progress")
 PATHS = ("from_", "cache")
 """Options beside the input that name a place, which is kept as an absolute path."""
 
-FREE = ("input", "steps", "epochs", "target_psnr", "time_limit", "cache")
+FREE = ("input", "steps", "epochs", "target_psnr", "time_limit", "cache", "memory_limit")
 """Options that a resumed run may take anew: the trainer itself refuses what would change its steps."""
 
 
@@ -84,7 +84,7 @@ def arguments(options: FitOptions) -> list[str]:
         if value is True:
             words.append(option_name(name))
         else:
-            words.append(f"{option_name(name)}={_shown(value)}")
+            words.append(f"{option_name(name)}={shown(value)}")
     return words
 
 
@@ -138,14 +138,17 @@ def merged(now: FitOptions, before: FitOptions, folder: Path) -> FitOptions:
     for name, value in new.items():
         if name not in (*FREE, *NEVER_KEPT) and name in old and old[name] != value:
             raise InputError(
-                f"expected {option_name(name)} {_shown(old[name])}, as the run in {folder} has it; got "
-                f"{_shown(value)}: drop the option, or start a new run"
+                f"expected {option_name(name)} {shown(old[name])}, as the run in {folder} has it; got "
+                f"{shown(value)}: drop the option, or start a new run"
             )
     return dataclasses.replace(before, **new)
 
 
-def _shown(value: Any) -> str:
-    return "x".join(map(str, value)) if isinstance(value, tuple) else str(value)
+def shown(value: Any) -> str:
+    """Return the value of an option as it is typed."""
+    if not isinstance(value, tuple):
+        return str(value)
+    return ("," if any(isinstance(part, float) for part in value) else "x").join(map(str, value))
 
 
 def _numbered(options: FitOptions) -> Iterator[Path]:

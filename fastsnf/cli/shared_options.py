@@ -19,6 +19,8 @@ from fastsnf.cli.options import default
 
 SIGNAL = tuple(field.name for field in dataclasses.fields(SignalOptions) if field.name != "holdout")
 """Options of ``fit`` that say how a signal is read."""
+FLAGS = tuple(field.name for field in dataclasses.fields(SignalOptions) if field.default is False)
+"""Those of them without a value."""
 
 
 def with_fit_options(

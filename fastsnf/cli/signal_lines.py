@@ -16,7 +16,8 @@ def described(signal: Signal) -> list[tuple[str, str]]:
     if signal.kind not in SAYS:
         return []
     facts = [fact for fact in SAYS[signal.kind](signal) if fact]
-    return [(LABEL, "; ".join(facts))] if facts else []
+    lines = [(LABEL, "; ".join(facts))] if facts else []
+    return lines + [("note", remark) for remark in getattr(signal, "remarks", [])]
 
 
 def bytes_text(size: float) -> str:
@@ -36,10 +37,7 @@ def _solid(signal: Any) -> Iterator[str]:
     """Yield where an occupancy grid comes from, how much of it is inside, and where its bits are."""
     yield signal.source
     facts: Mapping[str, Any] = signal.facts
-    if "watertight" in facts:
-        yield "watertight" if facts["watertight"] else "not watertight, inside by winding numbers"
-    if "faces" in facts:
-        yield f"{facts['faces']:,} faces"
+    yield from mesh_facts(facts)
     if signal.threshold is not None:
         yield f"inside above {signal.threshold:g}"
     if facts.get("crop"):
@@ -48,6 +46,23 @@ def _solid(signal: Any) -> Iterator[str]:
         yield f"{100 * signal.bits.count() / signal.size:.2f} % inside"
         size = bytes_text(len(signal.bits.octets))
         yield f"bits {size} in {signal.bits.path}" if signal.bits.path is not None else f"bits {size}"
+
+
+def mesh_facts(facts: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what was found of a mesh: its size, whether it is closed, what rays say; of a grid nothing."""
+    if "faces" in facts:
+        yield f"{facts['faces']:,} faces"
+    if "closed" in facts:
+        edges = facts.get("open_edges", 0)
+        yield "closed" if facts["closed"] else f"not closed ({edges:,} open edges): inside by winding numbers"
+    if facts.get("rays_sampled"):
+        yield f"rays differ at {facts.get('rays_differ', 0):,} of {facts['rays_sampled']:,} points"
+
+
+def _distances(signal: Any) -> Iterator[str]:
+    """Yield where signed distances come from."""
+    yield signal.source
+    yield from mesh_facts(signal.facts)
 
 
 def _sound(signal: Any) -> Iterator[str]:
@@ -73,6 +88,7 @@ def _video(signal: Any) -> Iterator[str]:
 SAYS: dict[str, Callable[[Any], Iterator[str]]] = {
     "audio": _sound,
     "occupancy": _solid,
+    "sdf": _distances,
     "sphere": _map,
     "video": _video,
 }

@@ -23,6 +23,7 @@ GALLERIES = {
     "occupancy": "of_solid",
     "sphere": "of_map",
     "video": "of_video",
+    "points": "of_points",
 }
 """The module of this package whose ``gallery`` shows a kind of signal; `of_grid` shows any other."""
 

@@ -19,6 +19,7 @@ QUALITY: dict[str, tuple[str, str]] = {
     "iou_published": ("published IoU", ".4f"),
     "snr": ("SNR", ".2f dB"),
     "ssim": ("SSIM", ".4f"),
+    "mae": ("mean absolute error", ".4g"),
 }
 """How a measure of quality is called and written; others by their own name with four digits."""
 

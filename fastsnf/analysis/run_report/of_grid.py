@@ -73,9 +73,16 @@ def plane(target: Tensor, found: Tensor, weights: Tensor | None, cut: Slice) -> 
 def strength(
     values: Tensor, weights: Tensor | None, cut: Slice, *, absolute: bool = False
 ) -> NDArray[np.float32]:
-    """Return one number `[h, w]` a point: the value, of vectors the length; NaN where nothing is known."""
+    """Return `magnitudes` `[h, w]` of values `[h w, C]` on a slice."""
+    return magnitudes(values, weights, absolute=absolute).reshape(cut.shape)
+
+
+def magnitudes(
+    values: Tensor, weights: Tensor | None = None, *, absolute: bool = False
+) -> NDArray[np.float32]:
+    """Return one number a point of values `[n, C]`: of vectors the length; NaN where nothing is known."""
     single = values.shape[1] == 1 and not absolute
     flat = values[:, 0] if single else torch.linalg.vector_norm(values, dim=1)
     if weights is not None:
         flat = torch.where(weights > 0, flat, torch.nan)
-    return np.asarray(flat.reshape(cut.shape).float())
+    return np.asarray(flat.float())

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from fastsnf.signals.signal import Signal
     from fastsnf.train import FitResult
 
-SIDES = {"The solid": 35.0, "From behind": 215.0}
+SIDES = {"From one side": 35.0, "From the other side": 215.0}
 """Degrees to the side from which a solid is seen."""
 OUTSIDE, INSIDE, MISSING, EXTRA = (
     *((250, 250, 250), (120, 130, 145)),
