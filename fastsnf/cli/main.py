@@ -63,7 +63,7 @@ def _run(arguments: Sequence[str]) -> int:
         status, line = outcome(error)
         if line is None:
             traceback.print_exception(error)
-        elif line:
+        elif line and not getattr(error, "told_elsewhere", False):  # by another of several processes
             print(f"fastsnf: {line}", file=sys.stderr)
         return status
 
