@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -202,7 +203,8 @@ def _surface_bytes(signal: Signal, most: int) -> int:
         edges += sum(int(np.count_nonzero(np.diff(here, axis=axis))) for axis in (0, 1))
         edges += int(np.count_nonzero(here != after))
     crossed = edges * depth / max(1, len(planes))
-    return int(-(-signal.size // 8) + SURFACE_BYTES * FACES_AN_EDGE * crossed)
+    a_face = SURFACE_BYTES[Path(signal.default_name).suffix]
+    return int(-(-signal.size // 8) + a_face * FACES_AN_EDGE * crossed)
 
 
 def said(size: int) -> str:
