@@ -12,7 +12,7 @@ import math
 import os
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import IO, Any
 
 import numpy as np
@@ -48,9 +48,9 @@ def main() -> None:
     vertices = _received(request["vertices"], np.float64)
     faces = _received(request["faces"], np.int64)
     winding = Winding(vertices, faces, request["shape"], request["bounds"], closed=request["closed"])
+    winding.report = lambda: _send(out, b"P", json.dumps([winding.done, winding.planned]).encode())
     for octets in winding.octets():
         _send(out, b"B", octets.tobytes())
-        _send(out, b"P", json.dumps([winding.done, winding.planned]).encode())
     _send(out, b"R", json.dumps(winding.second_opinion()).encode())
 
 
@@ -66,7 +66,14 @@ class Winding:
         shape: points along each axis.
         bounds: (low, high) of each axis.
         closed: whether the mesh is closed; otherwise every point is evaluated.
+
+    Attributes:
+        planned: points that will be evaluated.
+        done: points that have been.
+        report: called after every million of them.
     """
+
+    report: Callable[[], None] = staticmethod(lambda: None)
 
     def __init__(
         self, vertices: Array, faces: Array, shape: Sequence[int], bounds: Sequence[Any], *, closed: bool
@@ -124,6 +131,7 @@ class Winding:
             index = index if start else np.concatenate([lone, index])
             inside = self._inside(self._coordinates(index + np.array([first * CELL, 0, 0])))
             self.done += len(inside)
+            self.report()
             if not start:
                 _fill(by_cell, lone_cells, inside[: len(lone_cells)].reshape(-1, 1, 1, 1))
                 _fill(by_block, lone_blocks, inside[len(lone_cells) : len(lone)].reshape(-1, 1, 1, 1))
