@@ -41,12 +41,13 @@ class Counter:
         if not self._console.is_terminal:
             self._console.print(line, soft_wrap=True)
             return
-        if self._live is None:
-            from rich.live import Live
+        from rich.live import Live
+        from rich.text import Text
 
+        if self._live is None:
             self._live = Live(console=self._console, auto_refresh=False, transient=True)
             self._live.start()
-        self._live.update(line, refresh=True)
+        self._live.update(Text(line, no_wrap=True, overflow="ellipsis"), refresh=True)
 
     def _line(self, done: int, total: int, seconds: float) -> str:
         """Return what is done as a share, with the seconds left at this pace."""

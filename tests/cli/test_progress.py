@@ -10,9 +10,10 @@ import pytest
 from rich.console import Console
 
 import fastsnf
-from fastsnf.cli import progress
-from fastsnf.cli.counter import clock
+from fastsnf.cli import counter, progress
+from fastsnf.cli.counter import Counter, clock
 from fastsnf.cli.progress import Header, Progress, progress_line, time_left
+from fastsnf.cli.signal_lines import bytes_text
 
 
 def state(**changes):
@@ -123,3 +124,71 @@ def test_the_header_names_the_engine_and_why_a_faster_one_cannot():
     assert "engine  reference on cpu, " in shown
     assert ", fp64 (native: " in shown
     assert "run " not in shown
+
+
+def count(console, monkeypatch, seconds):
+    """Tell a counter of parts of a piece of work that takes so long."""
+    now = [0.0]
+    monkeypatch.setattr(counter.time, "monotonic", lambda: now[0])
+    told = Counter(console, "voxels")
+    for done in range(1, 101):
+        now[0] = done * seconds / 100
+        told(done, 100)
+    told.close()
+    told.close()
+
+
+def test_nothing_is_said_of_work_that_is_done_at_once(monkeypatch):
+    stream = io.StringIO()
+    count(Console(file=stream), monkeypatch, 0.9)
+    assert stream.getvalue() == ""
+
+
+def test_long_work_is_counted_with_the_time_left(monkeypatch):
+    stream = io.StringIO()
+    count(Console(file=stream, width=20), monkeypatch, 20.0)
+    lines = stream.getvalue().splitlines()
+    assert lines == [
+        *("voxels  5 %  19.0 s left", "voxels  30 %  14.0 s left"),
+        *("voxels  55 %  9.0 s left", "voxels  80 %  4.0 s left"),
+    ]
+
+
+def test_on_a_terminal_a_count_is_one_line_that_leaves_nothing_behind(monkeypatch):
+    stream = io.StringIO()
+    count(Console(file=stream, force_terminal=True, width=80, legacy_windows=False), monkeypatch, 5.0)
+    shown = stream.getvalue()
+    assert "voxels  50 %" in shown
+    assert shown.rstrip().endswith("\x1b[2K")
+    assert shown.count("\x1b[?25l") == shown.count("\x1b[?25h") == 1
+
+
+def test_a_long_last_evaluation_is_counted(monkeypatch):
+    now = [0.0]
+    stream = io.StringIO()
+    monkeypatch.setattr(counter.time, "monotonic", lambda: now[0])
+    watcher = Progress(Console(file=stream, width=20))
+    watcher.on_start(state(step=0, points_seen=0, seconds=0.0))
+    for done in (0, 10, 50, 100):
+        now[0] = done / 5
+        watcher.on_evaluate(done, 100, state())
+    watcher.on_end(SimpleNamespace())
+    assert stream.getvalue().splitlines()[0] == "final evaluation  10 %  18.0 s left"
+    assert "final evaluation  100 %" in stream.getvalue()
+
+
+def test_the_header_has_the_memory_and_what_else_it_is_given():
+    stream = io.StringIO()
+    image = fastsnf.signals.Image.from_array(np.zeros((4, 4), dtype=np.uint8))
+    shown = Header(Console(file=stream, width=400), "photo.png", [("recipe", "ws-image: of a paper")])
+    fastsnf.fit(fastsnf.SNF(2, 1, hidden_features=4), image, steps=1, callbacks=[shown])
+    lines = stream.getvalue().splitlines()
+    assert any(line.startswith("memory  ") and "planned" in line for line in lines)
+    assert lines[-1] == "recipe  ws-image: of a paper"
+
+
+@pytest.mark.parametrize(
+    ("size", "shown"), [(0, "0 B"), (999, "999 B"), (1.5e3, "1.5 kB"), (3e15, "3000.0 TB")]
+)
+def test_bytes_are_for_people(size, shown):
+    assert bytes_text(size) == shown
