@@ -45,6 +45,8 @@ class RenderOptions:
     """The file to write: of a picture png, jpg or tif; of a solid ply, obj, stl, glb, npz, npy or zarr."""
     coarse: Annotated[int | None, integer("F", 2, 1024), default("off")] = None
     """Of a solid: look at every F-th point along each axis first, and leave out what no surface is near."""
+    smooth: Annotated[bool, default("")] = False
+    """Of a solid's mesh: put vertices where the field's values say, rather than half-way between points."""
     device: Annotated[str, text("DEVICE"), default("auto, cuda when there is one")] = "auto"
     """Where to decode, as torch names it."""
     engine: Annotated[str, choice(ENGINES), default("auto, the fastest that can")] = "auto"
@@ -71,6 +73,8 @@ def render(options: RenderOptions) -> tuple[Path, Skipped | None]:
             cannot be written, or a solid without a surface.
         RunError: when the disk is full or fails, or memory runs out.
     """
+    from fastsnf import ops
+    from fastsnf.signals.write_mesh import MESHES
     from fastsnf.train import checkpoint
 
     source = checkpoint.read(options.run)
@@ -79,8 +83,11 @@ def render(options: RenderOptions) -> tuple[Path, Skipped | None]:
     path = Path(options.output) if options.output is not None else default_output(options.run, signal, shape)
     check_memory(rendering, path)
     rendering.check(path)
-    rendering = decoded(source, rendering, options)
-    rendering.write(path)
+    if options.smooth and path.suffix.lower() not in MESHES:
+        raise InputError(f"expected a mesh, {', '.join(MESHES)}, for --smooth; got {str(path)!r}: drop one")
+    with ops.use_engine(options.engine):
+        rendering = decoded(source, rendering, options)
+        rendering.write(path)
     return path, getattr(rendering, "skipped", None)
 
 
@@ -121,21 +128,20 @@ def free_memory() -> int:
 
 def decoded(source: Checkpoint, rendering: Rendering, options: RenderOptions) -> Rendering:
     """Return the rendering that the field of a checkpoint makes of a signal at the points of `rendering`."""
-    from fastsnf import ops
     from fastsnf.train.decode import decode
     from fastsnf.train.placement import resolve_device
 
     progress = None if options.no_progress else DecodeProgress()
     try:
-        with ops.use_engine(options.engine):
-            result = decode(
-                source.field.to(resolve_device(options.device)),
-                rendering.signal,
-                rendering.shape,
-                outputs=source.outputs,
-                coarse=options.coarse,
-                progress=progress,
-            )
+        result = decode(
+            source.field.to(resolve_device(options.device)),
+            rendering.signal,
+            rendering.shape,
+            outputs=source.outputs,
+            coarse=options.coarse,
+            smooth=options.smooth,
+            progress=progress,
+        )
     finally:
         if progress is not None:
             progress.close()

@@ -19,7 +19,7 @@ from fastsnf.signals.grid import Grid
 from fastsnf.signals.optional import require
 from fastsnf.signals.rendering import Rendering
 from fastsnf.signals.signal import Signal
-from fastsnf.signals.surface import surface_of
+from fastsnf.signals.surface import Crossing, surface_of
 from fastsnf.signals.write_grid import GRIDS, write_grid
 from fastsnf.signals.write_mesh import MESHES, write_mesh
 
@@ -67,6 +67,8 @@ class BitRendering(Rendering):
 
     Attributes:
         threshold, below: as given.
+        crossing: where the surface lies between two points, as `surface_of` asks for it; half-way where it is
+            None.
         skipped: what a coarse-to-fine evaluation left out; None where the field was asked everywhere.
     """
 
@@ -81,6 +83,7 @@ class BitRendering(Rendering):
             )
         self.threshold, self.below = threshold, below
         self.skipped: Skipped | None = None
+        self.crossing: Crossing | None = None
         self._bits: BitGrid | None = None
         self._end = 0
 
@@ -169,7 +172,9 @@ class BitRendering(Rendering):
         """
         grid = self.signal.grid_of(self.shape)
         # The user's units go axis by axis, whatever the order of the field's coordinates.
-        vertices, faces = surface_of(self.bits, Grid(grid.shape, grid.bounds), progress=progress)
+        vertices, faces = surface_of(
+            self.bits, Grid(grid.shape, grid.bounds), crossing=self.crossing, progress=progress
+        )
         if not len(faces):
             side = "at or below" if self.below else "at or above"
             raise InputError(

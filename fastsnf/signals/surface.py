@@ -25,12 +25,21 @@ MAX_VERTICES = 2**31 - 1
 Progress = Callable[[int, int], None]
 """Called with the part that is done and the whole."""
 
+Crossing = Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.float32]]
+"""Called with the numbers of neighbours on a grid, `[B]` each, of which one is occupied; returns how much of
+the way from the first to the second, between 0 and 1, lies before the surface."""
+
 Vertices = NDArray[np.float32]
 Faces = NDArray[np.int32]
 
 
 def surface_of(
-    bits: BitGrid, grid: Grid, *, block: int = BLOCK, progress: Progress | None = None
+    bits: BitGrid,
+    grid: Grid,
+    *,
+    block: int = BLOCK,
+    crossing: Crossing | None = None,
+    progress: Progress | None = None,
 ) -> tuple[Vertices, Faces]:
     """Return the surface between the occupied points of a grid and the others.
 
@@ -44,6 +53,7 @@ def surface_of(
         bits: the occupied points, of three axes.
         grid: where they lie; of the same shape.
         block: cells of a block along each axis.
+        crossing: where the surface lies between two neighbours; half-way by default.
         progress: called with (rows of blocks done, all of them).
 
     Returns:
@@ -76,6 +86,8 @@ def surface_of(
             )
     places, corners = _stitched(keys, triangles)
     vertices, corners = separated(_positions(places, bits.shape), corners)
+    if crossing is not None:
+        _move(vertices[: len(places)], bits.shape, crossing)
     return _in_coordinates(vertices, corners, grid)
 
 
@@ -154,6 +166,18 @@ def _positions(keys: NDArray[np.int64], shape: tuple[int, ...]) -> NDArray[np.fl
         positions[:, axis] = halves / 2 - 1
     positions[:, 0] = keys / 2 - 1
     return positions
+
+
+def _move(positions: NDArray[np.float32], shape: tuple[int, ...], crossing: Crossing) -> None:
+    """Move the vertices between two neighbours on the grid to where the surface crosses; in place."""
+    halves = positions % 1 != 0
+    low, high = np.floor(positions), np.ceil(positions)
+    inside = (low >= 0).all(axis=1) & (high < shape).all(axis=1)
+    moved = np.flatnonzero((halves.sum(axis=1) == 1) & inside)
+    strides = np.array([shape[1] * shape[2], shape[2], 1])
+    first, second = ((ends[moved].astype(np.int64) @ strides) for ends in (low, high))
+    axis = halves[moved].argmax(axis=1)
+    positions[moved, axis] = low[moved, axis] + crossing(first, second)
 
 
 def _in_coordinates(positions: NDArray[np.float32], faces: Faces, grid: Grid) -> tuple[Vertices, Faces]:

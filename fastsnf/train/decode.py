@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from fastsnf.errors import InputError
 from fastsnf.nn import Field
@@ -10,6 +11,7 @@ from fastsnf.signals.bit_rendering import BitRendering
 from fastsnf.signals.rendering import Rendering
 from fastsnf.signals.signal import Signal
 from fastsnf.train.coarse import Chunks, Progress, decode_coarse
+from fastsnf.train.crossing import crossing_of
 from fastsnf.train.evaluate import evaluation_mode, points_at_once
 from fastsnf.train.grid_field import GridField
 from fastsnf.train.losses import VALUES
@@ -22,6 +24,7 @@ def decode(
     *,
     outputs: str = VALUES,
     coarse: int | None = None,
+    smooth: bool = False,
     stop: Callable[[], bool] | None = None,
     progress: Progress | None = None,
 ) -> Rendering | None:
@@ -37,20 +40,27 @@ def decode(
         outputs: what the field returns, `fastsnf.train.losses.VALUES` or ``LOGITS``.
         coarse: F, for a rendering of bits: ask at every F-th point along each axis first, and fill in without
             the field what lies among points that agree; see `decode_coarse`.
+        smooth: for a rendering of bits: let its meshes cross between two points where the field's values say,
+            rather than half-way; the field is kept, and asked again when a mesh is written.
         stop: asked before each chunk; the result is None once it returns True.
         progress: called with (points done, all of them) after each chunk.
 
     Raises:
-        InputError: a shape of other axes than the signal's, or `coarse` for a rendering that is not of bits.
+        InputError: a shape of other axes than the signal's; `coarse` or `smooth` for a rendering that is not
+            of bits.
         EngineError: when a named engine cannot take the field.
         RunError: when memory does not suffice for a few points.
     """
     rendering = signal.rendering(shape)
     source = GridField(field, signal, rendering.shape, outputs)
     points = Chunks(max(8, points_at_once(field) // 8 * 8), ("decode", field.hidden_features), stop)
+    if smooth:
+        solid = _of_bits(rendering, "smooth mesh")
+        solid.crossing = crossing_of(field, source, solid, replace(points, stop=None))
     with evaluation_mode(field):
         if coarse is not None:
-            done = decode_coarse(source, _of_bits(rendering), coarse, points, progress)
+            solid = _of_bits(rendering, "coarse-to-fine decode")
+            done = decode_coarse(source, solid, coarse, points, progress)
         else:
             done = points.each(rendering.size, _into(rendering, source, progress))
     return rendering if done else None
@@ -77,10 +87,10 @@ def _into(rendering: Rendering, source: GridField, progress: Progress | None) ->
     return add
 
 
-def _of_bits(rendering: Rendering) -> BitRendering:
+def _of_bits(rendering: Rendering, what: str) -> BitRendering:
     if not isinstance(rendering, BitRendering):
         raise InputError(
-            f"expected a solid for a coarse-to-fine decode; got {rendering.signal.kind}, whose values vary "
-            "everywhere: decode it in full"
+            f"expected a solid for a {what}; got {rendering.signal.kind}, whose values vary everywhere: "
+            "decode it without"
         )
     return rendering

@@ -51,17 +51,28 @@ class GridField:
         Args:
             index: consecutive numbers, or int64 `[B]`.
         """
+        return to_values(self.out(index), self._outputs).to(torch.float32)
+
+    def out(self, index: range | Tensor) -> Tensor:
+        """Return what the field returns, `[B, C]`: `values`, or logits of them."""
         with torch.no_grad():
-            out = (
-                values_at(self._field, self._coordinates(index)) if self._tables is None else self._at(index)
-            )
-            return to_values(out, self._outputs).to(torch.float32)
+            if self._tables is not None:
+                return self._at(index)
+            return values_at(self._field, self._coordinates(index))
+
+    def level(self, threshold: float) -> float:
+        """Return what the field returns where the value is `threshold`."""
+        if self._outputs != LOGITS:
+            return threshold
+        return (
+            math.log(threshold / (1 - threshold))
+            if 0 < threshold < 1
+            else math.copysign(math.inf, threshold - 0.5)
+        )
 
     def above(self, index: range, threshold: float) -> Tensor:
         """Return which values are at least `threshold`, in bits as `fastsnf.ops.field_at` gives them."""
-        if self._outputs == LOGITS:
-            threshold = math.log(threshold / (1 - threshold)) if 0 < threshold < 1 else threshold * math.inf
-        return self._at(index, _before(threshold, self._dtype))
+        return self._at(index, _before(self.level(threshold), self._dtype))
 
     def _at(self, index: range | Tensor, threshold: float | None = None) -> Tensor:
         assert self._tables is not None, "`gives_bits`, or as `values` asks"

@@ -44,6 +44,7 @@ def solid(run) -> Path:
         (["--resolution", 33], "run/render-17x33x17.ply"),
         (["--scale", 1.5], "run/render-14x26x14.ply"),
         (["--resolution", 33, "--coarse", 3, "--output", "o.stl"], "o.stl"),
+        (["--resolution", 33, "--smooth"], "run/render-17x33x17.ply"),
         (["--output", "o ü.OBJ"], "o ü.OBJ"),
     ],
 )
@@ -81,6 +82,7 @@ def test_a_solid_becomes_a_grid(command, solid, suffix):
         (["--resolution", 0], "from 1 to"),
         (["--resolution", 10**6], "ask for a smaller --resolution or --scale"),
         (["--coarse", 1], "from 2 to"),
+        (["--smooth", "--output", "o.npy"], "for --smooth"),
         (["--output", "o.png"], "mesh or grid file ending in .ply"),
         (["--output", "absent/o.ply"], "'absent'"),
     ],
