@@ -57,12 +57,14 @@ def _promised(source: Source) -> int:
 
 def _check_member(path: str, member: zipfile.ZipInfo) -> None:
     """Raise `InputError` for a member that is a link, encrypted, or named out of the archive."""
-    name = member.filename
+    name = member.orig_filename  # zipfile ends its own at a NUL
     parts = PurePosixPath(name.replace("\\", "/")).parts
     if name.startswith(("/", "\\")) or ".." in parts or "\0" in name or ":" in name.split("/")[0]:
         raise InputError(
             f"expected an archive whose members stay within it; got {name!r} in {path!r}; do not trust it"
         )
+    if member.is_dir() and member.file_size:
+        raise ValueError(f"a folder {name!r} of {member.file_size} bytes")
     mode = member.external_attr >> 16
     if mode and stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
         raise InputError(f"expected plain files in an archive; got the link or device {name!r} in {path!r}")

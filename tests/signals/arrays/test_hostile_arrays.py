@@ -250,6 +250,21 @@ def test_archives_with_names_out_of_them_are_refused(tmp_path: Path, name: str) 
     assert [path.name for path in tmp_path.iterdir()] == ["x.npz"]
 
 
+def test_archives_whose_names_lie_are_refused(tmp_path: Path) -> None:
+    FILES["zarr zip"](tmp_path / "x", numbers())
+    whole = (tmp_path / "x").read_bytes()
+    central = whole.index(b"PK\x01\x02")
+    for new, message in ((b"c/1/\0/0", "stay within it"), (b"c/1/00/", "a folder"), (b"d/1/0/0", "no chunk")):
+        place = whole.index(b"c/1/0/0", central)
+        (tmp_path / "x").write_bytes(whole[:place] + new[:7] + whole[place + 7 :])
+        with pytest.raises(InputError, match=message):
+            read_array(tmp_path / "x")
+    count_of = whole.rindex(b"PK\x05\x06") + 10
+    (tmp_path / "x").write_bytes(whole[:count_of] + b"\x05\0" + whole[count_of + 2 :])
+    with pytest.raises(InputError, match="its end promises 5"):
+        read_array(tmp_path / "x")
+
+
 def test_archives_with_links_passwords_and_twins_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.zip"
     link = zipfile.ZipInfo("a.npy")
