@@ -19,6 +19,11 @@ _LISTED = (
             "sphere": {"alpha": 2.5},
             "volume": {"alpha": 2.5},
             "audio": {"first_omega": 3000.0, "hidden_omega": 30.0, "alpha": 2.0},
+            # Ours: what counts of these lies between the points that are trained on, where a larger alpha
+            # leaves noise (PSNR of distances on a grid: 35 dB with these, 9 dB with omega 30, alpha 2.37).
+            "points": {"alpha": 1.0},
+            "sdf": {"first_omega": 20.0, "hidden_omega": 20.0, "alpha": 1.0},
+            "super-resolution": {"first_omega": 10.0, "alpha": 1.0},
         },
         training={"optimizer": "adam", "lr": 1e-4},
         source=_FAST,
