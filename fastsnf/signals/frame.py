@@ -33,7 +33,7 @@ class Frame:
         if (
             len(self.scale) != len(self.centre)
             or not all(map(math.isfinite, numbers))
-            or min(self.scale) <= 0
+            or min(self.scale, default=0.0) <= 0
         ):
             raise InputError(
                 f"expected a scale above 0 and a centre for each axis; got {self.scale!r} and {self.centre!r}"

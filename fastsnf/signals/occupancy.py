@@ -111,7 +111,7 @@ class Occupancy(Signal):
             InputError: a file that is missing, damaged, or no solid; or an option that does not fit it.
             RunError: a full disk, or the process that computes winding numbers died.
         """
-        path = Path(os.fsdecode(path))
+        path, columns = Path(os.fsdecode(path)), _columns(axes)
         if path.suffix.lower() in MESHES:
             for name, value in (("key", key), ("threshold", threshold), ("crop", crop)):
                 if value is not None:
@@ -121,13 +121,12 @@ class Occupancy(Signal):
             from fastsnf.signals.mesh.open import open_mesh
 
             bits, placed, notes = open_mesh(path, 256 if resolution is None else resolution, cache, progress)
-            return cls._of_mesh(bits, placed.grid(_columns(axes)), placed.frame, notes)
+            return cls._of_mesh(bits, placed.grid(columns), placed.frame, notes)
         if resolution is not None:
             raise InputError(
                 f"expected a resolution only for a mesh; got {resolution!r} for the grid {str(path)!r}, "
                 "which is fitted as it is: leave it out"
             )
-        _columns(axes)
         opened = open_grid(path, key, threshold, crop, cache, progress)
         return cls._cropped(opened.bits, opened.facts, axes, opened.source, threshold)
 
@@ -161,8 +160,9 @@ class Occupancy(Signal):
         """
         from fastsnf.signals.mesh.open import voxelised
 
+        columns = _columns(axes)
         bits, placed, notes = voxelised(vertices, faces, resolution, progress)
-        return cls._of_mesh(bits, placed.grid(_columns(axes)), placed.frame, notes)
+        return cls._of_mesh(bits, placed.grid(columns), placed.frame, notes)
 
     @classmethod
     def _of_mesh(cls, bits: BitGrid, grid: Grid, frame: Frame, notes: Mapping[str, Any]) -> Self:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pytest
@@ -84,18 +83,23 @@ def test_what_libraries_print_does_not_reach_the_bits(monkeypatch: pytest.Monkey
     assert sum(map(len, child_of().octets())) == 24**3 // 8
 
 
-def test_an_exception_of_the_reader_ends_the_child() -> None:
-    threads = threading.active_count()
-    for octets in child_of(64, 3).octets():
-        assert len(octets)
-        break
-    assert (
-        subprocess.run(
-            ["ps", "-o", "pid=", "--ppid", str(os.getpid())], capture_output=True, text=True, check=False
-        ).stdout.split()[1:]
-        == []
-    )
-    assert threading.active_count() == threads
+def test_whoever_stops_reading_ends_the_child(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[subprocess.Popen[bytes]] = []
+
+    def remembered(errors: IO[bytes]) -> subprocess.Popen[bytes]:
+        started.append(original(errors))
+        return started[-1]
+
+    original = process._started
+    monkeypatch.setattr(process, "_started", remembered)
+    monkeypatch.setattr(process, "_START", "import time; time.sleep(600)\n" + process._START)
+    frames = iter([(b"B", b"\1")])
+    monkeypatch.setattr(process, "_frame", lambda _: next(frames))
+    octets = child_of().octets()
+    assert next(octets).tolist() == [1]
+    assert started[0].poll() is None
+    octets.close()
+    assert started[0].poll() == -signal.SIGKILL
 
 
 _PARENT = """
