@@ -15,8 +15,10 @@ from fastsnf.signals.occupancy import Occupancy
 from fastsnf.signals.samples import Samples
 from fastsnf.train import Callback, FitConfig, Interrupted
 from fastsnf.train.losses import LOGITS, VALUES
+from fastsnf.train.parallel import World
 from fastsnf.train.plan import make_plan
 from fastsnf.train.published_iou import PublishedIou
+from tests.train.gang import together
 from tests.train.samples import same_state
 from tests.train.solids import field_of, solid
 
@@ -125,3 +127,23 @@ def test_it_is_there_for_other_signals_too():
     field = fastsnf.SNF(2, 1, hidden_features=8)
     result = fastsnf.fit(field, signal, steps=4, batch_size=100, iou="published")
     assert 0 <= result.metrics["iou_published"] <= 1
+
+
+def two_fits(world):
+    """Fits in which each process has a share of every batch; the others start from other weights."""
+    found = {}
+    for sampler in ("passes", "balanced"):
+        iou = "published" if sampler == "passes" else "plain"
+        options = {**OPTIONS, "batch_size": 1999, "epochs": 2, "sampler": sampler, "iou": iou}
+        result = fastsnf.fit(field_of(world.rank), solid(), **options)
+        found[sampler] = (result.metrics, result.field.state_dict())
+    return found
+
+
+def test_two_processes_count_their_shares(tmp_path):
+    outcomes = together(2, two_fits, tmp_path)
+    for name, (metrics, state) in two_fits(World()).items():
+        for outcome in outcomes:
+            assert outcome[name][0] == pytest.approx(metrics, abs=2e-3)
+            for key, value in state.items():
+                torch.testing.assert_close(outcome[name][1][key], value, rtol=1e-3, atol=1e-4)
