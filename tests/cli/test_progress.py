@@ -158,7 +158,7 @@ def test_on_a_terminal_a_count_is_one_line_that_leaves_nothing_behind(monkeypatc
     stream = io.StringIO()
     count(Console(file=stream, force_terminal=True, width=80, legacy_windows=False), monkeypatch, 5.0)
     shown = stream.getvalue()
-    assert "voxels  50 %" in shown
+    assert "voxels  25 %" in shown
     assert shown.rstrip().endswith("\x1b[2K")
     assert shown.count("\x1b[?25l") == shown.count("\x1b[?25h") == 1
 
