@@ -11,7 +11,7 @@ import torch
 
 from fastsnf.errors import InputError
 from fastsnf.nn import Field
-from fastsnf.signals.bit_rendering import SURFACE_BYTES
+from fastsnf.signals.bit_rendering import SURFACE_BYTES, BitRendering
 from fastsnf.signals.bits import BitGrid
 from fastsnf.signals.signal import CACHED_POINTS, Signal
 from fastsnf.train import chunks
@@ -37,6 +37,9 @@ PLANES = 16
 
 FACES_AN_EDGE = 2.0
 """Triangles of a surface for each edge of the grid that it crosses (Euler: V - E + F = 2, and 3 F = 2 E)."""
+
+DOCUMENTED = ((256**3, 200_000_000), (512**3, 300_000_000), (1024**3, 400_000_000), (2048**3, 800_000_000))
+"""Points of a solid's grid, and the bytes that its fit keeps to."""
 
 PHASES = ("step", "evaluation", "reconstruction")
 """What a fit does one after the other; only one of them has its memory."""
@@ -131,8 +134,12 @@ def _budget(needs: Needs, step: int | None, evaluated: int | None, limit: int | 
     signal = needs.signal.evaluation
     chunk = needs.chunk if step is None else step
     at_once = points_at_once(needs.field) if evaluated is None else evaluated
-    rendering = signal.rendering(signal.shape).bytes
-    kept = signal.size * 4 * signal.out_features if signal.held else -(-signal.size // 8)
+    rendering = signal.rendering(signal.shape)
+    kept = rendering.bytes
+    if isinstance(rendering, BitRendering):
+        kept = -(-signal.size // 8)
+    elif signal.held:
+        kept = 4 * signal.size * signal.out_features
     parts = {
         "signal": _held_bytes(needs.signal),
         "coordinates": needs.count * 4 * needs.signal.in_features if needs.gathered else 0,
@@ -144,7 +151,7 @@ def _budget(needs: Needs, step: int | None, evaluated: int | None, limit: int | 
         "evaluation": kept + at_once * (NUMBER_BYTES + 4 * signal.out_features * 4),
     }
     if needs.written:
-        parts["reconstruction"] = max(kept, min(rendering, _surface_bytes(signal, rendering)))
+        parts["reconstruction"] = max(kept, min(rendering.bytes, _surface_bytes(signal, rendering.bytes)))
     return Budget(parts, chunk, _mapped_bytes(needs.signal), limit)
 
 
@@ -205,6 +212,20 @@ def _surface_bytes(signal: Signal, most: int) -> int:
     crossed = edges * depth / max(1, len(planes))
     a_face = SURFACE_BYTES[Path(signal.default_name).suffix]
     return int(-(-signal.size // 8) + a_face * FACES_AN_EDGE * crossed)
+
+
+def documented(points: int) -> int:
+    """Return the bytes above the imported library that the README gives a solid on a grid of so many points.
+
+    It is for fitting it, measuring it and decoding it to bits; files that are mapped are apart.
+
+    Raises:
+        InputError: for a larger grid than the README speaks of.
+    """
+    for most, size in DOCUMENTED:
+        if points <= most:
+            return size
+    raise InputError(f"expected at most {DOCUMENTED[-1][0]:,} points; got {points:,}")
 
 
 def said(size: int) -> str:

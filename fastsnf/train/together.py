@@ -63,6 +63,7 @@ def _state_of(plan: Plan, state: FitState) -> dict[str, Any]:
     return {
         "field": _on_cpu(plan.field.state_dict()),
         "optimizer": (tree, _on_cpu(tensors)),
+        "updates": plan.updates.state_dict(),
         "random": torch.get_rng_state(),
         "step": state.step,
         "loss": state.loss,
@@ -75,6 +76,8 @@ def _go_on_from(given: dict[str, Any], plan: Plan, state: FitState) -> None:
     """Put what `_state_of` returned in another process in place."""
     plan.field.load_state_dict(given["field"])
     load_state(plan.step.optimizer, unflatten(*given["optimizer"]))
+    if given["updates"]:
+        plan.updates.load_state_dict(given["updates"])
     torch.set_rng_state(given["random"])
     for name in ("step", "loss", "seconds", "seconds_steps"):
         setattr(state, name, given[name])
