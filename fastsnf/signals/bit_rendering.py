@@ -26,8 +26,8 @@ from fastsnf.signals.write_mesh import MESHES, write_mesh
 WRITES = (*MESHES, *GRIDS)
 """Suffixes of what a grid of bits is written to."""
 
-SURFACE_BYTES = {".ply": 200, ".glb": 250, ".stl": 500, ".obj": 600}
-"""Bytes a face while a surface is made and written, by the suffix; trimesh makes text of a whole OBJ file."""
+SURFACE_BYTES = {".ply": 200, ".glb": 250, ".stl": 200, ".obj": 200}
+"""Bytes a face while a surface is made and written, by the suffix."""
 SURFACE_FACES = 6
 """Faces for each point of a side of a cube, (points of the grid)^(2/3): more than most solids have."""
 

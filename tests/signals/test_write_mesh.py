@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from fastsnf.errors import InputError, RunError
+from fastsnf.signals import write_mesh as module
 from fastsnf.signals.bits import BitGrid
 from fastsnf.signals.grid import Grid
 from fastsnf.signals.surface import surface_of
@@ -32,8 +33,9 @@ def surface():
 
 
 @pytest.mark.parametrize("suffix", [*MESHES, ".PLY"])
-@pytest.mark.parametrize("unit", [1.0, 1e-4, 1e3])
-def test_a_mesh_is_read_back(tmp_path, surface, suffix, unit):
+@pytest.mark.parametrize(("unit", "part"), [(1.0, 1 << 18), (1e-4, 1 << 18), (1e3, 100)])
+def test_a_mesh_is_read_back(tmp_path, surface, monkeypatch, suffix, unit, part):
+    monkeypatch.setattr(module, "PART", part)
     vertices, faces = surface[0] * np.float32(unit), surface[1]
     path = tmp_path / f"o ü{suffix}"
     path.write_text("an earlier file")
