@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fastsnf.errors import InputError, unknown
 from fastsnf.signals.arrays.array import Array
-from fastsnf.signals.bits import checked_voxels
+from fastsnf.signals.bits import checked_voxels, slabs_of
 
 CROPS = ("tight", "wire")
 """``tight``: the box of the occupied voxels. ``wire``: that of the voxels above 0.99 of the maximum, without
@@ -49,7 +49,7 @@ class Survey:
         checked_voxels(array.shape)
         found: set[Any] = set()
         lowest, highest = math.inf, -math.inf
-        for _, slab in array.slabs():
+        for _, slab in _parts(array):
             low, high = slab.min(), slab.max()
             if not (np.isfinite(low) and np.isfinite(high)):
                 raise InputError(
@@ -77,7 +77,8 @@ class Survey:
                 f"expected a grid of two values, or a threshold above which a voxel is occupied; got {got}: "
                 "give it, with --threshold T"
             )
-        if not math.isfinite(threshold) or not self.lowest <= threshold < self.highest:
+        number = isinstance(threshold, int | float) and not isinstance(threshold, bool)
+        if not number or not math.isfinite(threshold) or not self.lowest <= threshold < self.highest:
             raise InputError(
                 f"expected a threshold below the highest value, and not below the lowest; got {threshold!r} "
                 f"for {span}"
@@ -108,7 +109,7 @@ def box_of(array: Array, survey: Survey, level: float, crop: str | None) -> Box:
 def _occupied_slices(array: Array, level: float) -> list[NDArray[np.int64]]:
     """Return, for each axis, the numbers of the slices with a voxel above `level`, rising."""
     seen = [np.zeros(size, dtype=np.bool_) for size in array.shape]
-    for first, slab in array.slabs():
+    for first, slab in _parts(array):
         above = slab > level
         seen[0][first : first + len(above)] = above.any(axis=(1, 2))
         flat: Any = above.any(axis=0)
@@ -120,10 +121,20 @@ def _occupied_slices(array: Array, level: float) -> list[NDArray[np.int64]]:
 def occupied(array: Array, level: float, box: Box) -> Iterator[NDArray[np.bool_]]:
     """Yield, in order, whether the voxels of `box` are above `level`."""
     (first, last), (low_1, high_1), (low_2, high_2) = box
-    for start, slab in array.slabs():
+    for start, slab in _parts(array):
         here = slab[max(0, first - start) : max(0, last - start)]
         if len(here):
             yield here[:, low_1:high_1, low_2:high_2] > level
+
+
+def _parts(array: Array) -> Iterator[tuple[int, NDArray[Any]]]:
+    """Yield (first, entries) over the whole array, few enough for the masks that are made of them.
+
+    They are read in slabs as large as `Array` likes: some files cost as much to read in parts as whole.
+    """
+    for first, slab in array.slabs():
+        for low, high in slabs_of(slab.shape):
+            yield first + low, slab[low:high]
 
 
 def in_memory(array: NDArray[Any]) -> Array:

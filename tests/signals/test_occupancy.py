@@ -51,9 +51,9 @@ def test_other_values_need_a_threshold_and_are_occupied_strictly_above_it() -> N
     signal = Occupancy.from_grid(array, threshold=7)
     np.testing.assert_array_equal(signal.values.flatten().numpy(), array.reshape(-1) > 7)
     assert signal.metadata()["threshold"] == 7
-    for threshold in (23, 99, -1, math.nan, math.inf):
+    for threshold in (23, 99, -1, math.nan, math.inf, True, "7"):
         with pytest.raises(InputError, match="expected a threshold below the highest value"):
-            Occupancy.from_grid(array, threshold=threshold)
+            Occupancy.from_grid(array, threshold=threshold)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
