@@ -12,6 +12,7 @@ from fastsnf.cli.counter import PLAIN, REDRAW, Counter, clock
 from fastsnf.cli.signal_lines import described
 from fastsnf.nn import LayeredField
 from fastsnf.train import Callback
+from fastsnf.train.parallel import World
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -116,6 +117,8 @@ def header(state: FitState, name: str) -> list[tuple[str, str]]:
     channels = f"{signal.out_features} channel{'s' * (signal.out_features > 1)}"
     threads = torch.get_num_threads()
     where = f"cpu, {threads} thread{'s' * (threads > 1)}" if state.device == "cpu" else state.device
+    processes = World.current().size
+    where = f"{processes} processes of {where}" if processes > 1 else where
     lines = [
         ("signal", f"{name}: {signal.kind}, {shape}, {channels}; {state.points:,} points"),
         *described(signal),

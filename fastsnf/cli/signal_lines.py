@@ -43,7 +43,8 @@ def _solid(signal: Any) -> Iterator[str]:
     if facts.get("crop"):
         yield f"crop {facts['crop']}"
     if signal.bits is not None:
-        yield f"{100 * signal.bits.count() / signal.size:.2f} % inside"
+        occupied = facts["occupied"] if "occupied" in facts else signal.bits.count()
+        yield f"{100 * occupied / signal.size:.2f} % inside"
         size = bytes_text(len(signal.bits.octets))
         yield f"bits {size} in {signal.bits.path}" if signal.bits.path is not None else f"bits {size}"
 

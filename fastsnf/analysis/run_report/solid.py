@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-MOST_VOXELS = 224
+MOST_VOXELS = 192
 """Voxels along the longest axis of the grid that is looked at; of a finer one every k-th."""
 BACKGROUND = 255
 MOST_ACROSS = 3
