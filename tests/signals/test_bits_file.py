@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -150,14 +151,13 @@ def test_sidecars_that_lie_are_refused(tmp_path: Path, content: object) -> None:
 @pytest.mark.parametrize("trial", range(count(30)))
 def test_kill_while_building_then_build(trial: int, tmp_path: Path) -> None:
     path, marker, log = tmp_path / "x.bits", tmp_path / "marker", tmp_path / "log"
-    process = start(build_process, path, marker, 0.002, log)
+    process = start(build_process, path, marker, 0.005, log)
     wait_for(marker, process)
     time.sleep(random.Random(trial).uniform(0.0, 0.15))
     process.kill()
-    status = join(process)
-    if status != 0:  # unless it was faster
-        with pytest.raises(InputError):
-            bit_file.packed(path)
+    join(process)
+    with contextlib.suppress(InputError):  # or it was faster, and then the bits are whole
+        np.testing.assert_array_equal(bit_file.packed(path).slab(0, SHAPE[0]), voxels())
     grid = built(path)
     np.testing.assert_array_equal(grid.slab(0, SHAPE[0]), voxels())
     assert names(tmp_path) == [*(["log"] if log.exists() else []), "marker", "x.bits", "x.bits.json"]
