@@ -11,7 +11,13 @@ from collections.abc import Iterable
 
 
 class InputError(ValueError):
-    """The request or the input file is wrong: exit status 2."""
+    """The request or the input file is wrong: exit status 2.
+
+    Attributes:
+        told_elsewhere: whether another of several processes tells the user.
+    """
+
+    told_elsewhere = False
 
     def __init__(self, *args: object) -> None:
         # the repr of a tensor or an array, and another library's message, may have several lines
@@ -23,7 +29,13 @@ class EngineError(InputError):
 
 
 class RunError(RuntimeError):
-    """The machine or the run failed (disk, memory, a loss that is NaN): exit status 1."""
+    """The machine or the run failed (disk, memory, a loss that is NaN): exit status 1.
+
+    Attributes:
+        told_elsewhere: whether another of several processes tells the user.
+    """
+
+    told_elsewhere = False
 
 
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "ALLOC_FAILED")

@@ -159,7 +159,9 @@ class Loop:
         if not math.isfinite(loss):
             saved = None if self._recorder is None else self._recorder.last_saved()
             batches = self._plan.updates.batches()
-            raise diverged(self._state, batches, self._rate, saved, step=step, finite=self._finite)
+            error = diverged(self._state, batches, self._rate, saved, step=step, finite=self._finite)
+            error.told_elsewhere = not self._world.first
+            raise error
         self._state.loss, self._finite = loss, step
 
     def _after(self, lr: float, done: bool) -> bool:

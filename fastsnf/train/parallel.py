@@ -39,13 +39,7 @@ T = TypeVar("T")
 
 
 class PeerLost(RunError):
-    """Another process of the fit is gone.
-
-    Attributes:
-        told_elsewhere: whether another of those that are left tells the user.
-    """
-
-    told_elsewhere = False
+    """Another process of the fit is gone."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +97,7 @@ class World:
             kind, value = self._broadcast(None)
             if kind != "result":
                 error = _ERRORS[kind](value)
-                error.told_elsewhere = True  # type: ignore[union-attr]  # for the command line
+                error.told_elsewhere = True
                 raise error
             return value  # type: ignore[no-any-return]
         try:

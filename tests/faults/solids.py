@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import time
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,8 @@ def make_field() -> fastsnf.SNF:
 def fit_grid(path: Path, cache: Path, run: Path | None, **options: Any) -> FitResult:
     """Fit the grid of a file, going on with the run where one has been begun."""
     torch.set_num_threads(1)
-    solid = Occupancy.open(path, cache=cache)
+    # It takes its time, so that a kill may find a part of the bits.
+    solid = Occupancy.open(path, cache=cache, progress=lambda done, total: time.sleep(0.1))
     resume = run is not None and (run / "checkpoints" / MANIFEST).exists()
     return fastsnf.fit(make_field(), solid, run=run, resume=resume, **{**OPTIONS, **options})
 

@@ -252,3 +252,18 @@ def test_shares_are_even_and_cover_everything(points, size):
     assert [point for first, last in parts for point in range(first, last)] == [*range(points)]
     sizes = [last - first for first, last in parts]
     assert max(sizes) - min(sizes) <= 1
+
+
+def diverging(world):
+    """Return what a fit whose loss overflows says."""
+    try:
+        fitted({"batch_size": 201, "optimizer": "sgd", "lr": 1e30, "schedule": "constant"}, {})
+    except RunError as error:
+        return str(error), error.told_elsewhere
+
+
+def test_a_loss_that_is_not_finite_ends_all_and_is_told_once(tmp_path):
+    (text, told), (other, told_elsewhere) = together(2, diverging, tmp_path)
+    assert "expected a finite loss" in text
+    assert other == text
+    assert (told, told_elsewhere) == (False, True)
