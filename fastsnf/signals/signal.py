@@ -42,7 +42,7 @@ class Signal(ABC):
     Attributes:
         kind: the word for this kind of signal in files and on the command line.
         default_name: the file name of its reconstruction in a run folder.
-        metrics: what a fit reports of it beside ``psnr``: names of `fastsnf.train.metrics.METRICS`.
+        metrics: what a fit reports of it beside ``psnr``: names of `fastsnf.train.meters.METRICS`.
         unit: names of the user's coordinates, U of them, which `to_coordinates` takes; empty for the place
             along each axis of the grid, counted from 0.
         samples: S, of how many outputs of the field a value is made, by `reduce`.

@@ -9,13 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fastsnf.errors import InputError
 from fastsnf.nn import Field
 from fastsnf.ntk.module import underlying
 from fastsnf.ntk.size import check_fits
 from fastsnf.signals.signal import Signal
 from fastsnf.train.adjusted import AdjustedUpdates
 from fastsnf.train.budget import Budget, estimate
+from fastsnf.train.checks import check_elsewhere, check_kinds, check_last_batch
 from fastsnf.train.config import PUBLISHED, FitConfig
 from fastsnf.train.cuda_graphs import CudaGraphs
 from fastsnf.train.division import check_divisible, make_parts, needs_of
@@ -31,7 +31,6 @@ from fastsnf.train.placement import resolve_device, resolve_engine
 from fastsnf.train.points import Points, split
 from fastsnf.train.published_iou import PublishedIou
 from fastsnf.train.rebuild import describe_field
-from fastsnf.train.sampler import Sampler
 from fastsnf.train.samplers.hashing import draws, key_of
 from fastsnf.train.samplers.make import PointSampler, make_sampler
 from fastsnf.train.schedule import Schedule, parse_schedule
@@ -188,8 +187,8 @@ def make_plan(
         InputError: for a field, a signal and settings that do not fit together or to this machine, or that
             do not fit into the memory limit.
     """
-    _check_kinds(field, signal)
-    _check_elsewhere(signal, config)
+    check_kinds(field, signal)
+    check_elsewhere(signal, config)
     check_divisible(field, config)
     device = resolve_device(config.device)
     parameters = trainable(field.to(device).train())
@@ -202,7 +201,7 @@ def make_plan(
         train, held, points = beside.train, beside.held, beside.points
     grouping = make_grouping(config, signal, train, points.count)
     sampler = _sampler(config, signal, points, device, beside) if grouping is None else grouping.sampler
-    _check_last_batch(field, sampler)
+    check_last_batch(field, sampler)
     choice = resolve_engine(field, points.tensors(slice(0, 1))[0], config.precision)
     if grouping is not None and not grouping.plain:
         underlying(field)  # now, not at the first step: it has no NTK where the batch couples its points
@@ -254,48 +253,3 @@ def _sampler(
             return other
     home = device if points.resident else "cpu"  # where the batches are gathered
     return make_sampler(config, signal, points.count, home)
-
-
-def _check_last_batch(field: Field, sampler: PointSampler | GroupSampler) -> None:
-    """Raise now for what would end the fit at the end of its first epoch."""
-    if isinstance(sampler, GroupSampler):
-        return  # of a fit that a field with such needs refuses
-    last = sampler.points % sampler.batch if isinstance(sampler, Sampler) else 0
-    last = last or sampler.batch
-    if last < field.least_batch:
-        raise InputError(
-            f"expected batches of {field.least_batch} points or more, over which the field normalises; got "
-            f"{sampler.points:,} points in batches of {sampler.batch:,}, the last of {last}: choose another "
-            "batch size"
-        )
-
-
-def _check_elsewhere(signal: Signal, config: FitConfig) -> None:
-    """Raise for settings that need the signal's own points to be what is measured, or its values outputs."""
-    if signal.evaluation is not signal and config.holdout is not None:
-        raise InputError(
-            f"expected no holdout for a {signal.kind}, which is measured elsewhere than it is trained; got "
-            f"holdout={config.holdout}: leave it out"
-        )
-    if signal.samples > 1 and config.iga is not None:
-        raise InputError(
-            f"expected no iga for a {signal.kind}, whose values are made of several outputs; got iga: leave "
-            "it out"
-        )
-
-
-def _check_kinds(field: Field, signal: Signal) -> None:
-    if not isinstance(field, Field):
-        raise InputError(
-            f"expected a field of fastsnf; got {type(field).__name__}: fastsnf.accelerate makes one of a "
-            "SIREN-like module"
-        )
-    if not isinstance(signal, Signal):
-        raise InputError(
-            f"expected a signal of fastsnf; got {type(signal).__name__}: Image.from_array takes an array"
-        )
-    if (field.in_features, field.out_features) != (signal.in_features, signal.out_features):
-        raise InputError(
-            f"expected a field of the signal's {signal.in_features} inputs, {signal.out_features} outputs; "
-            f"got {field.in_features} and {field.out_features}"
-        )

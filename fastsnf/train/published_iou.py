@@ -17,7 +17,7 @@ from torch import Tensor
 from fastsnf.nn import Field
 from fastsnf.train.evaluate import values_at
 from fastsnf.train.losses import to_values
-from fastsnf.train.metrics import OCCUPIED
+from fastsnf.train.meters import OCCUPIED
 from fastsnf.train.parallel import World
 from fastsnf.train.points import Batch, as_tensors
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from fastsnf.signals.signal import Signal
-from fastsnf.train.metrics import METRICS, Meter, Psnr
+from fastsnf.train.meters import METRICS, Meter, Psnr
 
 HOLDOUT = "_holdout"
 """What follows the name of a metric over the held-out points."""

@@ -15,7 +15,7 @@ from fastsnf import signals
 from fastsnf.errors import InputError, RunError
 from fastsnf.signals import SignedDistance, distances
 from fastsnf.signals.distance_samples import Sampling, on_surface
-from fastsnf.train.metrics import METRICS
+from fastsnf.train.meters import METRICS
 from tests.cases import count
 from tests.signals.solids import box, box_distance, obj
 

@@ -14,7 +14,8 @@ from fastsnf.errors import InputError
 from fastsnf.signals import Image, Samples, Signal, SuperResolution
 from fastsnf.train import Callback
 from fastsnf.train.losses import bce, reduction_of
-from fastsnf.train.metrics import METRICS, ssim
+from fastsnf.train.meters import METRICS
+from fastsnf.train.metrics import ssim
 from fastsnf.train.state import FitState
 from tests.signals.files import noise
 
