@@ -1,4 +1,4 @@
-// fastsnf._native: pointers and sizes in, nothing of torch. The caller (fastsnf/engines/native.py) owns every
+// fastsnf._native: pointers and sizes in, nothing of torch. The caller (fastsnf/engines/native) owns every
 // buffer and has checked its dtype, device and layout.
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>

@@ -5,7 +5,7 @@
 
 namespace fastsnf {
 
-// The order is that of ACTIVATION_CODES in fastsnf/engines/native.py.
+// The order is that of ACTIVATION_CODES in fastsnf/engines/native/call.py.
 enum class Act : int { identity, sine, gaussian, sinc, gabor, gabor_real, finer, relu, tanh, sigmoid };
 constexpr int kActs = 10;
 

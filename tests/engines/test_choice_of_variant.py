@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from fastsnf.engines import native
+from fastsnf.engines.native import call
 from fastsnf.spec import FieldSpec, Sine
 from tests.engines.runs import EVERY_VARIANT, VARIANTS
 
@@ -106,7 +107,7 @@ def test_the_codes_are_those_of_the_kernels() -> None:
     codes = sorted(native.ACTIVATION_CODES.values())
     assert codes == list(range(len(codes)))
     x, weight, spec = torch.ones(1, 1), torch.ones(1, 1), FieldSpec((Sine(30.0),))
-    _, [layer], _kept = native._prepare(x, [weight], [None], spec)
+    _, [layer], _kept = call.prepare(x, [weight], [None], spec)
     unknown = (*layer[:3], len(codes), *layer[4:])
     with pytest.raises(ValueError, match="known activation code"):
         native.module().forward("", [unknown], 1, x.data_ptr(), x.data_ptr(), 1)

@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from fastsnf.engines import native
+from fastsnf.engines.native import call, extension
 from fastsnf.spec import Activation, FieldSpec, Gabor, Sine
 from tests import cases
 from tests.engines.problems import Problem, problem
@@ -85,7 +86,7 @@ def no_forced_switches() -> Iterator[None]:
 def test_another_python_thread_runs_meanwhile() -> None:
     torch.set_num_threads(1)
     case = problem(FieldSpec.mlp(Sine(30.0), 2), [2, 256, 256, 256, 1], 20_000)
-    x, layers, _kept = native._prepare(case.x, case.weights, case.biases, case.spec)
+    x, layers, _kept = call.prepare(case.x, case.weights, case.biases, case.spec)
     out = torch.empty(20_000, 1)
     arguments = VARIANTS[-1], layers, 20_000, x.data_ptr(), out.data_ptr(), 1
     forward, turns, done = native.module().forward, itertools.count(), threading.Event()
@@ -153,7 +154,7 @@ def test_torch_may_run_a_parallel_region_before_and_after() -> None:
 
 
 def _load_and_send(end: Connection) -> None:
-    native._load.cache_clear()  # as if the child were the first to need the extension
+    extension.load.cache_clear()  # as if the child were the first to need the extension
     _send_sum(end, some_problem(points=700))
 
 
@@ -164,13 +165,13 @@ def test_a_child_that_loads_the_extension_itself_takes_threads_of_its_own(
     torch.set_num_threads(3)
     calls = []
     module = native.module()
-    monkeypatch.setattr(native, "_PROCESS", -1)
-    native._load.cache_clear()
+    monkeypatch.setattr(extension, "_PROCESS", -1)
+    extension.load.cache_clear()
     monkeypatch.setattr(module, "own_threads", lambda: calls.append("own"))
     assert native.module() is module
     assert calls == ["own"]
     monkeypatch.undo()
-    native._load.cache_clear()
+    extension.load.cache_clear()
     context = multiprocessing.get_context("fork")
     ours, theirs = context.Pipe(duplex=False)
     child = context.Process(target=_load_and_send, args=(theirs,))
