@@ -43,6 +43,7 @@ def packed(path: str | os.PathLike[str], facts: Mapping[str, Any] | None = None)
 
     Raises:
         InputError: a file or its sidecar is missing, damaged, or of something else.
+        RunError: the process may not map so much.
     """
     path = Path(path)
     sidecar = read_sidecar(path)
@@ -60,6 +61,11 @@ def packed(path: str | os.PathLike[str], facts: Mapping[str, Any] | None = None)
             # Private, so that a stray write could never reach the file; pages that nobody writes are shared.
             octets = np.memmap(file, dtype=np.uint8, mode="c", shape=(size,))
     except OSError as cause:
+        if cause.errno == errno.ENOMEM:
+            raise RunError(
+                f"expected {size} bytes of address space to map {str(path)!r}; got: {cause.strerror}; "
+                "raise the limit (ulimit -v)"
+            ) from cause
         raise damaged(path, cause.strerror or str(cause)) from cause
     return BitGrid(shape, np.asarray(octets), path, mapped=True, sha256=sha256)
 

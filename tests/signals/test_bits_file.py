@@ -215,7 +215,7 @@ def test_what_a_dead_process_left_is_swept(tmp_path: Path) -> None:
 
 
 def failing(number: int) -> Any:
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise OSError(number, os.strerror(number))
 
     return fail
@@ -273,6 +273,17 @@ def test_file_systems_without_locks_and_reserves_do(tmp_path: Path, monkeypatch:
     other.touch()
     np.testing.assert_array_equal(built(tmp_path / "x.bits").slab(0, SHAPE[0]), voxels())
     assert other.exists()
+
+
+def test_a_file_that_may_not_be_mapped_is_not_taken_for_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "x.bits"
+    built(path)
+    monkeypatch.setattr(np, "memmap", failing(errno.ENOMEM))
+    with pytest.raises(RunError, match="address space"):
+        bit_file.build(path, SHAPE, never, FACTS)
+    assert names(tmp_path) == ["x.bits", "x.bits.json"]
 
 
 def test_slabs_of_the_wrong_number_of_voxels_leave_nothing(tmp_path: Path) -> None:

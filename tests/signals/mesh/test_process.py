@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from fastsnf.signals.mesh import process
 from fastsnf.signals.mesh.place import Placement
 from fastsnf.signals.mesh.process import WindingProcess
 from tests.signals.mesh.files import sphere
+from tests.train.processes import join, start, wait_for
 
 pytest.importorskip("igl")
 
@@ -102,21 +104,17 @@ def test_whoever_stops_reading_ends_the_child(monkeypatch: pytest.MonkeyPatch) -
     assert started[0].poll() == -signal.SIGKILL
 
 
-_PARENT = """
-import sys
-from fastsnf.signals.mesh.place import Placement
-from fastsnf.signals.mesh.process import WindingProcess
-from tests.signals.mesh.files import sphere
-vertices, faces = sphere(4)
-child = WindingProcess(vertices, faces, Placement.of(vertices, 200), closed=False)
-list(child.octets())
-"""
+def evaluate_process(marker: Path) -> None:
+    """What a parent does: some seconds of winding numbers."""
+    marker.touch()
+    list(child_of(160, 4).octets())
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc")
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_no_child_outlives_its_parent(how: signal.Signals) -> None:
-    parent = subprocess.Popen([sys.executable, "-c", _PARENT], stderr=subprocess.DEVNULL)
+def test_no_child_outlives_its_parent(how: signal.Signals, tmp_path: Path) -> None:
+    parent = start(evaluate_process, tmp_path / "marker")
+    wait_for(tmp_path / "marker", parent)
 
     def children() -> list[int]:
         text = Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text()
@@ -125,12 +123,11 @@ def test_no_child_outlives_its_parent(how: signal.Signals) -> None:
     try:
         wait_until(lambda: len(children()) > 0)
         (child,) = children()
-        parent.send_signal(how)
-        parent.wait(DEADLINE)
+        os.kill(parent.pid or 0, how)
+        assert join(parent) != 0
         wait_until(lambda: not Path(f"/proc/{child}").exists() or _is_zombie(child))
     finally:
         parent.kill()
-        parent.communicate()
 
 
 def _is_zombie(pid: int) -> bool:

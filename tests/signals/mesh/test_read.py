@@ -68,6 +68,26 @@ def test_obj_files_of_every_dialect(tmp_path: Path, content: bytes) -> None:
     assert mesh.findings.volume == pytest.approx(1 / 3)
 
 
+def test_polygons_are_cut_into_fans(tmp_path: Path) -> None:
+    angle = np.arange(5) * 2 * np.pi / 5
+    lines = [f"v {np.cos(a):.17g} {np.sin(a):.17g} {z}" for z in (0, 1) for a in angle]
+    lines += ["f 5//1 4//1 3//1 2//1 1//1", "f 6 7 8 9 10"]
+    lines += [f"f {i + 1} {(i + 1) % 5 + 1} {(i + 1) % 5 + 6} {i + 6}" for i in range(5)]
+    mesh = parsed(tmp_path, ("\n".join(lines) + "\n").encode(), ".obj")
+    assert len(mesh.faces) == 16
+    assert mesh.findings.closed
+    assert mesh.findings.volume == pytest.approx(5 / 2 * np.sin(2 * np.pi / 5))
+
+
+def test_strips_of_triangles(tmp_path: Path) -> None:
+    vertices, _ = box((1, 1, 1))
+    strip = np.array([[3, 1, 7, 5, 4, 1, 0, 3, 2, 7, 6, 4, 2, 0]])
+    primitive = {"attributes": {"POSITION": 0}, "indices": 1, "mode": 5}
+    mesh = parsed(tmp_path, glb((vertices, strip), meshes=[{"primitives": [primitive]}]), ".glb")
+    assert mesh.findings.closed
+    assert mesh.findings.volume == pytest.approx(1)
+
+
 @pytest.mark.parametrize(
     "content",
     [
