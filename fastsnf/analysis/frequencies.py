@@ -136,7 +136,7 @@ def signal_spectrum(signal: Signal, *, bands: int = BANDS) -> Spectrum:
     Raises:
         InputError: for a signal without its data, or as `function_spectrum`.
     """
-    values = signal.values
+    values = signal.targets(slice(0, signal.size))
     if signal.weights is not None:
         known = (signal.weights > 0)[:, None]
         mean = torch.where(known, values, 0.0).sum(0) / known.sum()

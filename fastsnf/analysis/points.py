@@ -9,7 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from fastsnf.errors import check_whole
+from fastsnf.nn import Field
 from fastsnf.signals.signal import Signal
+from fastsnf.train.evaluate import evaluation_mode, points_at_once, values_at
+from fastsnf.train.losses import VALUES, to_values
 
 
 class Points(NamedTuple):
@@ -59,6 +62,25 @@ def data_at(field: nn.Module, signal: Signal, index: Tensor | slice) -> Points:
     x, y, w = signal.batch(index)
     real, device = parameter.dtype.to_real(), parameter.device
     return Points(x.to(device, real), y.to(device, real), None if w is None else w.to(device, real))
+
+
+def field_at(field: Field, signal: Signal, index: Tensor, *, outputs: str = VALUES) -> Tensor:
+    """Return a field's values, float32 [n, C] on the CPU, at the points `index` int64 [n] of a signal.
+
+    The signal may be without its data. Computed in evaluation mode, in chunks.
+
+    Args:
+        field, signal, index: the field, wherever it is, and the points.
+        outputs: what the field returns, ``values`` or ``logits``.
+    """
+    parameter = next(field.parameters())
+    dtype = parameter.dtype.to_real()
+    parts = []
+    with torch.no_grad(), evaluation_mode(field):
+        for chunk in index.split(points_at_once(field)):
+            x = signal.coordinates_of(signal.shape, chunk).to(parameter.device, dtype)
+            parts.append(to_values(values_at(field, x), outputs).to("cpu", torch.float32))
+    return torch.cat(parts)
 
 
 def _one_a_run(size: int, count: int, generator: torch.Generator) -> Tensor:

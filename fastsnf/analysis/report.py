@@ -14,19 +14,21 @@ from torch import Tensor
 from fastsnf.analysis.apart import unchanged
 from fastsnf.analysis.config import DEFAULT_PARTS, HESSIAN_POINTS, HESSIAN_STEPS, NTK_STEPS, PARTS, POINTS
 from fastsnf.analysis.course import errors_at
-from fastsnf.analysis.frequencies import Spectrum, field_spectrum, signal_spectrum, spectra_panels
+from fastsnf.analysis.frequencies import Spectrum, function_spectrum, signal_spectrum, spectra_panels
 from fastsnf.analysis.hessian import HessianSpectrum, hessian_spectrum
 from fastsnf.analysis.kernel import NtkSpectrum, alignment_panel, ntk_spectrum
 from fastsnf.analysis.layers import LayerStatistics, layer_statistics
 from fastsnf.analysis.leading import LeadingSpectrum, leading_spectrum
 from fastsnf.analysis.panels import Panel, draw_panels
-from fastsnf.analysis.points import Points, data_at, sampled_points
+from fastsnf.analysis.points import Points, data_at, field_at, sampled_points
 from fastsnf.errors import InputError, check_whole, unknown
 from fastsnf.nn import Field
 from fastsnf.ntk import SpectrumError
-from fastsnf.signals.grid import Grid
 from fastsnf.signals.signal import Signal
 from fastsnf.train.losses import LOGITS, VALUES
+
+SPECTRUM_POINTS = 1 << 24
+"""Points of a grid whose spectrum is taken at most: 0.6 GB of complex numbers for one channel."""
 
 Result = NtkSpectrum | dict[str, Spectrum] | HessianSpectrum | LayerStatistics | LeadingSpectrum
 
@@ -149,6 +151,8 @@ def analyze(
     parts = _parts(only)
     for name, number in (("points", points), ("hessian_points", hessian_points), ("ntk_steps", ntk_steps)):
         check_whole(name, number, 1)
+    if signal is not None and signal.samples > 1:
+        signal = signal.evaluation  # the field's own outputs are what is analysed
     _check_sizes(field, signal)
     subject = _Subject(field, signal, outputs, seed)
     ways: dict[str, Callable[[], Result]] = {
@@ -189,16 +193,24 @@ class _Subject:
         everything = sampled_points(self.signal, self.signal.size)
         data = self._data(everything)
         if data is None:
-            x = self._placed(Grid(self.signal.shape).at(everything))
+            x = self._placed(self.signal.coordinates_of(self.signal.shape, everything))
             return leading_spectrum(self.field, x, steps=steps, seed=self.seed)
         return leading_spectrum(self.field, data.x, self._errors(data.x, data.y), steps=steps, seed=self.seed)
 
     def spectrum(self) -> dict[str, Spectrum]:
         if self.signal is None:
             raise InputError("expected a signal, to know its grid; got none")
-        found = {"field": field_spectrum(self.field, self.signal.shape, outputs=self.outputs)}
-        if _has_data(self.signal):
-            found["signal"] = signal_spectrum(self.signal)
+        signal = self.signal.evaluation
+        if len(signal.shape) == 1 < signal.in_features:
+            raise InputError("expected points on a grid, for a spectrum; got scattered ones")
+        if signal.size > SPECTRUM_POINTS:
+            raise InputError(
+                f"expected a grid of at most {SPECTRUM_POINTS:,} points, for its spectrum; got {signal.shape}"
+            )
+        values = field_at(self.field, signal, torch.arange(signal.size), outputs=self.outputs)
+        found = {"field": function_spectrum(values.reshape(*signal.shape, signal.out_features))}
+        if _has_data(signal):
+            found["signal"] = signal_spectrum(signal)
         return found
 
     def hessian(self, count: int, steps: int) -> HessianSpectrum:
@@ -225,7 +237,9 @@ class _Subject:
             return self._placed(2.0 * uniform - 1.0), None
         index = sampled_points(self.signal, count, seed=self.seed)
         data = self._data(index)
-        return (self._placed(Grid(self.signal.shape).at(index)), None) if data is None else (data.x, data.y)
+        if data is not None:
+            return data.x, data.y
+        return self._placed(self.signal.coordinates_of(self.signal.shape, index)), None
 
     def _data(self, index: Tensor) -> Points | None:
         if self.signal is None or not _has_data(self.signal):
@@ -263,6 +277,6 @@ def _check_sizes(field: Field, signal: Signal | None) -> None:
 def _has_data(signal: Signal) -> bool:
     """Return whether a signal has its values, or is only described."""
     try:
-        return signal.values is not None
+        return bool(len(signal.targets(slice(0, 1))))
     except InputError:
         return False

@@ -83,3 +83,41 @@ def test_bad_calls_are_refused(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="folder for pictures"):
         analyze(field, image(), only="ntk", **SMALL).draw(tmp_path / "file" / "x")
+
+
+def test_a_grid_of_other_bounds_is_analysed_where_it_is(monkeypatch):
+    from fastsnf.analysis import function_spectrum
+    from fastsnf.analysis.report import SPECTRUM_POINTS
+    from fastsnf.signals import Occupancy, from_metadata
+
+    solid = Occupancy.from_function(
+        lambda x: x.norm(dim=1) < 0.3, (6, 5, 7), bounds=[(-0.5, 0.5), (0.0, 0.4), (-1.0, 1.0)], axes="xy"
+    )
+    field = SNF(3, 1, 6, 1, generator=generator(0))
+    found = analyze(field, solid, only=["spectrum", "ntk"], points=20)
+    assert found.missing == {}
+    direct = function_spectrum(field(solid.coords).detach().reshape(6, 5, 7, 1))
+    spectrum = found.found["spectrum"]
+    torch.testing.assert_close(spectrum["field"].amplitudes, direct.amplitudes, equal_nan=True)
+    assert set(spectrum) == {"field", "signal"}
+
+    described = from_metadata(solid.metadata())
+    without = analyze(field, described, only=["spectrum", "ntk"], points=20)
+    torch.testing.assert_close(
+        without.found["spectrum"]["field"].amplitudes, direct.amplitudes, equal_nan=True
+    )
+    assert set(without.found["spectrum"]) == {"field"}
+    torch.testing.assert_close(without.ntk.values, found.ntk.values)
+    assert SPECTRUM_POINTS >= 512 * 512
+    monkeypatch.setattr("fastsnf.analysis.report.SPECTRUM_POINTS", 200)
+    assert "at most 200 points" in analyze(field, solid, only=["spectrum"]).missing["spectrum"]
+
+
+def test_scattered_points_have_no_spectrum_and_the_rest():
+    from fastsnf.signals import PointCloud
+
+    places = torch.rand(40, 3, generator=generator(1))
+    cloud = PointCloud.from_arrays(places, places.sum(dim=1, keepdim=True))
+    found = analyze(SNF(3, 1, 6, 1, generator=generator(0)), cloud, points=20, hessian_points=20)
+    assert set(found.missing) == {"spectrum"}
+    assert "scattered" in found.missing["spectrum"]

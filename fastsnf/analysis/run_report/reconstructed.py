@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
@@ -25,15 +24,6 @@ def at(result: FitResult, signal: Signal, index: Tensor) -> Tensor:
 
 def evaluated(result: FitResult, signal: Signal, index: Tensor) -> Tensor:
     """Return what the fitted field has at those points, computed in chunks."""
-    from fastsnf.train.evaluate import evaluation_mode, points_at_once, values_at
-    from fastsnf.train.losses import to_values
+    from fastsnf.analysis.points import field_at
 
-    parameter = next(result.field.parameters())
-    dtype = parameter.dtype.to_real()
-    parts = []
-    with torch.no_grad(), evaluation_mode(result.field):
-        for chunk in index.split(points_at_once(result.field)):
-            x = signal.batch(chunk)[0].to(parameter.device, dtype)
-            out = to_values(values_at(result.field, x), result.field.outputs)
-            parts.append(out.to("cpu", torch.float32))
-    return torch.cat(parts)
+    return field_at(result.field, signal, index, outputs=result.field.outputs)
