@@ -18,12 +18,20 @@ from fastsnf import signals
 from fastsnf.errors import InputError, RunError
 from fastsnf.signals import Sphere, from_metadata
 from fastsnf.signals import sphere as module
+from fastsnf.signals.latlon import read
+from fastsnf.signals.latlon.dataset import read_dataset
 from fastsnf.signals.latlon.vectors import unit_vectors
 from fastsnf.train.storage import on_grid
 from tests.signals.latlon.files import LATITUDES, LONGITUDES, SHAPE, dataset, field, netcdf, npz
 
 xarray = pytest.importorskip("xarray", reason="needs the extra sphere")
 pytest.importorskip("h5netcdf", reason="needs the extra sphere")
+
+
+@pytest.fixture(autouse=True)
+def _in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read whole files without a child process, whose start takes a second."""
+    monkeypatch.setattr(read, "read_in_child", read_dataset)
 
 
 def world(values: np.ndarray | None = None) -> Sphere:

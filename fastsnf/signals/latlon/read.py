@@ -14,8 +14,8 @@ from fastsnf.signals.arrays.faults import reading
 from fastsnf.signals.arrays.limits import Limits
 from fastsnf.signals.arrays.npz import entries
 from fastsnf.signals.arrays.source import Source, opened
+from fastsnf.signals.latlon.child import read_in_child
 from fastsnf.signals.latlon.dataset import ENGINES, NAMES, read_dataset
-from fastsnf.signals.latlon.grib import read_grib
 from fastsnf.signals.latlon.lattice import AXES, Lattice
 from fastsnf.signals.latlon.table import MAX_POINTS, Table, check_points, chosen, place_of
 
@@ -60,9 +60,8 @@ def read_table(
             f"with: {advice}"
         )
     with reading(name, kind):
-        if engine == "cfgrib":
-            return read_grib(path, key=key, time=time, level=level, max_points=max_points)
-        return read_dataset(path, engine, kind, key=key, time=time, level=level, max_points=max_points)
+        read = read_dataset if engine == "scipy" else read_in_child
+        return read(path, engine, kind, key=key, time=time, level=level, max_points=max_points)
 
 
 def _read_npz(source: Source, key: str | None, time: int | None, level: int | None, max_points: int) -> Table:

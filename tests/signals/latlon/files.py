@@ -73,3 +73,13 @@ def grib(path: Path, values: np.ndarray, steps: tuple[int, ...] = (0,), edition:
             eccodes.codes_write(message, file)
             eccodes.codes_release(message)
     return path
+
+
+def has_eccodes() -> bool:
+    """Whether GRIB can be written here; the library behind the package may be missing, too."""
+    try:
+        import cfgrib  # noqa: F401
+        import eccodes  # noqa: F401
+    except Exception:
+        return False
+    return True

@@ -8,13 +8,31 @@ import numpy as np
 import pytest
 
 from fastsnf.errors import InputError
+from fastsnf.signals.latlon import read
+from fastsnf.signals.latlon.dataset import read_dataset
 from fastsnf.signals.latlon.read import read_table
-from tests.signals.latlon.files import LATITUDES, LONGITUDES, SHAPE, dataset, field, netcdf, npz
+from tests.signals.latlon.files import (
+    LATITUDES,
+    LONGITUDES,
+    SHAPE,
+    dataset,
+    field,
+    grib,
+    has_eccodes,
+    netcdf,
+    npz,
+)
 
 xarray = pytest.importorskip("xarray", reason="needs the extra sphere")
 pytest.importorskip("h5netcdf", reason="needs the extra sphere")
 
 ENGINES = ["h5netcdf", "scipy"]
+
+
+@pytest.fixture(autouse=True)
+def _in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read whole files without a child process, whose start takes a second."""
+    monkeypatch.setattr(read, "read_in_child", read_dataset)
 
 
 def written(path: Path, data: bytes) -> Path:
@@ -177,6 +195,12 @@ def test_npz_with_times_and_several_arrays(tmp_path: Path) -> None:
         read_table(npz(tmp_path / "w.npz", t=field().T))
     with pytest.raises(InputError, match=r"\[lat, lon\] or"):
         read_table(npz(tmp_path / "v.npz", t=values[None]))
+
+
+@pytest.mark.skipif(not has_eccodes(), reason="GRIB needs the extra grib")
+def test_steps_of_grib_are_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"1 \(6\.0 hours\)"):
+        read_table(grib(tmp_path / "x.grib", field(), (0, 6, 12)))
 
 
 def test_other_content_is_refused_with_the_way_out(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""GRIB files, decoded in a child process: damaged ones make ecCodes abort the process that it is in."""
+"""GRIB and NetCDF 4 files, decoded in a child process: of damaged ones ecCodes aborts and HDF5 never ends."""
 
 from __future__ import annotations
 
@@ -14,33 +14,38 @@ from typing import Any
 import numpy as np
 
 from fastsnf.errors import InputError, RunError
+from fastsnf.signals.latlon.dataset import EXTRAS
 from fastsnf.signals.latlon.lattice import Lattice
 from fastsnf.signals.latlon.table import Table
 from fastsnf.signals.optional import require
+
+SECONDS = 60
+BYTES_A_SECOND = 10_000_000
+"""Seconds of computing that a file may take, and how much faster a large one is read at least."""
 
 _START = """
 import json, sys
 request = json.loads(sys.argv[1])
 sys.path[:] = request.pop("modules")
-from fastsnf.signals.latlon import grib_worker
-grib_worker.main(request)
+from fastsnf.signals.latlon import worker
+worker.main(request)
 """
 
 
-def read_grib(
-    path: str | os.PathLike[str], *, key: str | None, time: int | None, level: int | None, max_points: int
-) -> Table:
-    """Return a slice of a GRIB file; the arguments are those of `read_dataset`, which the child calls.
+def read_in_child(path: str | os.PathLike[str], engine: str, kind: str, **options: Any) -> Table:
+    """Return what `read_dataset` returns for these arguments, called in a process that may crash or hang.
 
     Raises:
-        InputError: what `read_dataset` raises, or a file so damaged that the process crashed.
+        InputError: what `read_dataset` raises, or a file so damaged that the process crashed or did not end.
         RunError: the process cannot be started, or was killed.
     """
-    require("xarray", "grib", "GRIB files")
+    for module in ("xarray", engine):
+        require(module, EXTRAS[engine], f"{kind} files")
     request = {
         "modules": [folder or str(Path.cwd()) for folder in sys.path],
-        "path": os.fspath(path),
-        "options": {"key": key, "time": time, "level": level, "max_points": max_points},
+        "arguments": [os.fsdecode(path), engine, kind],
+        "options": options,
+        "seconds": SECONDS + Path(path).stat().st_size // BYTES_A_SECOND,
     }
     with tempfile.TemporaryFile() as errors:
         try:
@@ -53,12 +58,12 @@ def read_grib(
             )
         except OSError as cause:
             raise RunError(
-                f"expected to start a process that reads GRIB; got: {cause.strerror}; free some memory"
+                f"expected to start a process that reads {kind}; got: {cause.strerror}; free some memory"
             ) from cause
         errors.seek(0)
         printed = errors.read().decode(errors="replace").split("\n")
     if done.returncode:
-        raise _died(os.fsdecode(path), done.returncode, printed)
+        raise _died(os.fsdecode(path), kind, done.returncode, printed)
     head, _, body = done.stdout.partition(b"\n")
     return _table(json.loads(head), body)
 
@@ -72,15 +77,17 @@ def _table(head: dict[str, Any], body: bytes) -> Table:
     return Table(values, lattice, **head["words"])
 
 
-def _died(path: str, status: int, printed: list[str]) -> InputError | RunError:
+def _died(path: str, kind: str, status: int, printed: list[str]) -> InputError | RunError:
     """Return the error for a child process that ended before its work."""
     if status == -signal.SIGKILL:
         return RunError(
-            f"expected the process that reads GRIB to go on; it was killed while it read {path!r}: "
+            f"expected the process that reads {kind} to go on; it was killed while it read {path!r}: "
             "free some memory"
         )
     last = next((line.strip() for line in reversed(printed) if line.strip()), f"status {status}")
+    if status == -signal.SIGXCPU:
+        last = "it does not come to an end"
     return InputError(
-        f"expected a whole GRIB file; got {path!r}, which makes its library crash ({last[:200]}); the file "
+        f"expected a whole {kind} file; got {path!r}, which makes its library crash ({last[:200]}); the file "
         "is damaged"
     )

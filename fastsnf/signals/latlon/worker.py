@@ -1,4 +1,4 @@
-"""The child process that decodes a GRIB file; it prints the table and imports no torch."""
+"""The child process that decodes a GRIB or NetCDF 4 file; it prints the table and imports no torch."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ SPARE_BYTES = 1 << 30
 
 
 def main(request: dict[str, Any]) -> None:
-    """Write the table of ``request`` (path, options of `read_dataset`): a line of JSON, then float64.
+    """Write the table of ``request`` (`read_dataset`'s arguments) to stdout: a line of JSON, then float64.
 
     An `InputError` becomes a line of JSON with its text.
     """
     answer, sys.stdout = sys.stdout.buffer, sys.stderr  # whatever a library prints is no answer
-    path = request["path"]
+    path, engine, kind = request["arguments"]
+    _limit_resources(engine, request["options"]["max_points"], request["seconds"])
     try:
-        with reading(path, "GRIB"):
-            _limit_memory(request["options"]["max_points"])
-            table = read_dataset(path, "cfgrib", "GRIB", **request["options"])
+        with reading(path, kind):
+            table = read_dataset(path, engine, kind, **request["options"])
     except InputError as error:
         answer.write(json.dumps({"error": str(error)}).encode() + b"\n")
     else:
@@ -51,12 +51,15 @@ def _head(table: Table) -> dict[str, Any]:
     }
 
 
-def _limit_memory(max_points: int) -> None:
-    """Hold the process to what it takes now and what `max_points` points may take: headers promise more."""
-    for module in ("xarray", "cfgrib"):
+def _limit_resources(engine: str, max_points: int, seconds: int) -> None:
+    """Hold the process to `seconds` of computing, and to the memory of now and of `max_points` points."""
+    for module in ("xarray", engine):
         with contextlib.suppress(ImportError):
             import_module(module)
     pages = int(Path("/proc/self/statm").read_text().split()[0])
-    limit = pages * resource.getpagesize() + SPARE_BYTES + BYTES_A_POINT * max_points
-    _, most = resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(resource.RLIMIT_AS, (limit if most < 0 else min(limit, most), most))
+    space = pages * resource.getpagesize() + SPARE_BYTES + BYTES_A_POINT * max_points
+    spent = resource.getrusage(resource.RUSAGE_SELF)
+    done = int(spent.ru_utime + spent.ru_stime)
+    for limit, value in ((resource.RLIMIT_AS, space), (resource.RLIMIT_CPU, done + seconds)):
+        _, most = resource.getrlimit(limit)
+        resource.setrlimit(limit, (value if most < 0 else min(value, most), most))
