@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -50,9 +50,11 @@ class Balanced(Draws):
 
     def _drawn(self, step: int) -> Tensor:
         inside, ones = self.batch // 2, self._ranks.occupied
-        ranks = self._numbers(inside, ones, step, "occupied")
-        others = self._numbers(self.batch - inside, self.points - ones, step, "empty")
-        found = [self._ranks.of_occupied(ranks.numpy()), self._ranks.of_empty(others.numpy())]
+        ranks = self._numbers(inside, ones, step, "occupied").numpy()
+        others = self._numbers(self.batch - inside, self.points - ones, step, "empty").numpy()
+        for numbers in (ranks, others):
+            numbers.sort()  # the order within a batch is nothing; neighbours share memory
+        found = [self._ranks.of_occupied(ranks), self._ranks.of_empty(others)]
         return uploaded(torch.from_numpy(np.concatenate(found)), self._home)
 
 
@@ -71,19 +73,26 @@ class Ranks:
     """
 
     def __init__(self, bits: BitGrid) -> None:
-        self._octets = bits.octets
-        within, totals = [], []
+        whole = len(bits.octets) // RUN * RUN
+        rest = np.zeros(RUN, dtype=np.uint8)
+        rest[: len(bits.octets) - whole] = bits.octets[whole:]
+        self._rest = rest.view(np.uint64)
+        held = bits.octets[:whole] if whole else rest
+        self._words = held.view(np.uint64).reshape(-1, RUN // 8)
+        stretches = -(-len(bits.octets) // (RUN * RUNS))
+        self._before_run = np.empty((stretches, RUNS), dtype=np.uint16)
+        self._before_stretch = np.zeros(stretches + 1, dtype=np.int64)
         for start in range(0, len(bits.octets), PIECE):
             counts = _ones(bits.octets[start : start + PIECE])
             counts = np.pad(counts, (0, -len(counts) % (RUN * RUNS))).reshape(-1, RUNS, RUN)
             runs = counts.sum(axis=2, dtype=np.uint16)
             ends = np.cumsum(runs, axis=1, dtype=np.uint16)
-            within.append(ends - runs)
-            totals.append(ends[:, -1].astype(np.int64))
-        ends_of_stretches = np.cumsum(np.concatenate(totals))
-        self._before_run = np.concatenate(within)
-        self._before_stretch = np.concatenate([[0], ends_of_stretches[:-1]])
-        self.occupied = int(ends_of_stretches[-1])
+            first = start // (RUN * RUNS)
+            self._before_run[first : first + len(runs)] = ends - runs
+            self._before_stretch[first + 1 : first + 1 + len(runs)] = ends[:, -1]
+        np.cumsum(self._before_stretch, out=self._before_stretch)
+        self.occupied = int(self._before_stretch[-1])
+        self._before_stretch = self._before_stretch[:-1]
 
     def of_occupied(self, ranks: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the numbers of the occupied voxels of these ranks [n], from 0."""
@@ -101,14 +110,19 @@ class Ranks:
         rest = ranks - before[stretch]
         run = self._run(stretch, rest, empty)
         rest -= self._before(stretch, run, empty)
-        first = (stretch * RUNS + run) * RUN
-        places = np.minimum(first[:, None] + np.arange(RUN), len(self._octets) - 1)
-        octets = ~self._octets[places] if empty else self._octets[places]
-        ends = np.cumsum(_ones(octets), axis=1, dtype=np.uint16)
-        octet = (ends <= rest[:, None]).sum(axis=1)
-        rows = np.arange(len(ranks))
-        rest -= np.where(octet > 0, ends[rows, octet - 1], 0)
-        return (first + octet) * 8 + _PLACES[octets[rows, octet], rest]
+        rows, number = np.arange(len(ranks)), stretch * RUNS + run
+        words = self._words_of(number)
+        words = ~words if empty else words
+        word = _last_before(_ones(words), rest)
+        octets = words.view(np.uint8).reshape(len(ranks), RUN // 8, 8)[rows, word]
+        octet = _last_before(_ones(octets), rest)
+        return number * (RUN * 8) + word * 64 + octet * 8 + _PLACES[octets[rows, octet], rest]
+
+    def _words_of(self, number: NDArray[np.int64]) -> NDArray[np.uint64]:
+        """Return the bits of runs [n], uint64 [n, 4]; after the last octet they are 0."""
+        words = self._words[np.minimum(number, len(self._words) - 1)]
+        words[number == len(self._words)] = self._rest
+        return words
 
     def _run(self, stretch: NDArray[np.int64], rest: NDArray[np.int64], empty: bool) -> NDArray[np.int64]:
         """Return the last run of each stretch [n] before which there are `rest` [n] of a kind, or fewer."""
@@ -133,7 +147,18 @@ for _octet in range(256):
     _PLACES[_octet, : len(_ones_of)] = _ones_of
 
 
-def _ones(octets: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return how many bits of each octet are 1."""
-    count = getattr(np, "bitwise_count", None)  # NumPy 2
-    return _COUNTS[octets] if count is None else count(octets)
+def _ones(numbers: NDArray[Any]) -> NDArray[np.uint8]:
+    """Return how many bits of each of `numbers`, uint8 or uint64, are 1."""
+    count = getattr(np, "bitwise_count", None)
+    if count is not None:
+        return count(numbers)
+    counts = _COUNTS[np.ascontiguousarray(numbers).view(np.uint8)]  # NumPy 1
+    return counts.reshape(*numbers.shape, -1).sum(axis=-1, dtype=np.uint8)
+
+
+def _last_before(counts: NDArray[np.uint8], rest: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return in which of [n, k] places the one number `rest` [n] is; `rest` is then counted from there."""
+    ends = np.cumsum(counts, axis=1, dtype=np.uint16)
+    place = (ends <= rest[:, None]).sum(axis=1)
+    rest -= np.where(place > 0, ends[np.arange(len(rest)), place - 1], 0)
+    return place
