@@ -83,9 +83,11 @@ class Ranks:
         self._before_run = np.empty((stretches, RUNS), dtype=np.uint16)
         self._before_stretch = np.zeros(stretches + 1, dtype=np.int64)
         for start in range(0, len(bits.octets), PIECE):
-            counts = _ones(bits.octets[start : start + PIECE])
-            counts = np.pad(counts, (0, -len(counts) % (RUN * RUNS))).reshape(-1, RUNS, RUN)
-            runs = counts.sum(axis=2, dtype=np.uint16)
+            piece = bits.octets[start : start + PIECE]
+            piece = np.pad(piece, (0, -len(piece) % (RUN * RUNS)))
+            words = _ones(piece.view(np.uint64)).reshape(-1, RUNS, RUN // 8).astype(np.uint16)
+            # Column by column: NumPy is slow to sum so few numbers at a time.
+            runs = words[..., 0] + words[..., 1] + words[..., 2] + words[..., 3]
             ends = np.cumsum(runs, axis=1, dtype=np.uint16)
             first = start // (RUN * RUNS)
             self._before_run[first : first + len(runs)] = ends - runs
