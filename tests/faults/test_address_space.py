@@ -78,19 +78,19 @@ def test_a_fit_and_its_decode_keep_to_the_documented_budget(tmp_path):
 def fit_with_activations(more: int | None, out: Path) -> None:
     """Fit by autograd in plain operations, in the memory that is there and `more` bytes."""
     torch.set_num_threads(1)
-    solid = Occupancy.from_function(ball, (48, 48, 48))
+    solid = Occupancy.from_function(ball, (32, 32, 32))
     field = fastsnf.SNF(3, 1, 64, 2, generator=torch.Generator().manual_seed(0))
     if more is not None:
         limited(more)
     options: dict[str, Any] = {"engine": "reference", "loss": "bce", "preview_every": 0, "steps": 3}
-    fastsnf.fit(field, solid, batch_size=1 << 16, **options)
+    fastsnf.fit(field, solid, batch_size=1 << 15, **options)
     torch.save((field.state_dict(), bool(chunks._fitting)), out)
 
 
 def test_where_memory_is_short_chunks_are_halved_and_the_result_stays(tmp_path):
     free, short = tmp_path / "free.pt", tmp_path / "short.pt"
     assert join(start(fit_with_activations, None, free)) == 0
-    assert join(start(fit_with_activations, 200_000_000, short)) == 0
+    assert join(start(fit_with_activations, 120_000_000, short)) == 0
     (expected, halved), (found, halved_too) = (torch.load(path) for path in (free, short))
     assert (halved, halved_too) == (False, True)
     for name, value in expected.items():
