@@ -148,7 +148,7 @@ def _budget(needs: Needs, step: int | None, evaluated: int | None, limit: int | 
         "engine": _engine_bytes(needs.field),
         "libraries": LIBRARIES,
         "step": min(needs.batch, chunk or needs.batch) * needs.a_point,
-        "evaluation": kept + at_once * (NUMBER_BYTES + 4 * signal.out_features * 4),
+        "evaluation": kept + min(at_once, signal.size) * (NUMBER_BYTES + 4 * signal.out_features * 4),
     }
     if needs.written:
         parts["reconstruction"] = max(kept, min(rendering.bytes, _surface_bytes(signal, rendering.bytes)))

@@ -55,7 +55,7 @@ def test_the_parts_of_a_picture():
 
 
 def test_a_solid_takes_its_bits_and_no_coordinates():
-    small, large = (budget_of(wide_field(3), ball(size)) for size in (32, 128))
+    small, large = (budget_of(wide_field(3), ball(size)) for size in (64, 128))
     assert large.parts["signal"] == 128**3 // 8
     assert large.parts["coordinates"] == 0
     assert (
