@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import os
-import stat
 import threading
 import warnings
 from collections.abc import Iterator
 from importlib import import_module
-from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from fastsnf.errors import InputError
 from fastsnf.signals.decode_image import Decoder
 from fastsnf.signals.native_messages import native_messages
+from fastsnf.signals.opened import opened
 from fastsnf.signals.picture import Picture
 from fastsnf.signals.pillow import load_pillow
 
@@ -47,7 +46,7 @@ def read_picture(path: str | os.PathLike[str], max_pixels: int = MAX_PIXELS) -> 
     if type(max_pixels) is not int or max_pixels < 1:
         raise InputError(f"expected max_pixels to be a positive whole number; got {max_pixels!r}")
     messages: list[str] = []
-    with _opened(name) as file, _limits(max_pixels):
+    with opened(name, "picture file") as file, _limits(max_pixels):
         # Of the three decoders libtiff alone prints its errors; they shall be part of ours.
         is_tiff = file.read(2) in (b"II", b"MM")
         try:
@@ -62,29 +61,6 @@ def read_picture(path: str | os.PathLike[str], max_pixels: int = MAX_PIXELS) -> 
                 f"expected a whole PNG, JPEG or TIFF picture; got {name!r}, which cannot be decoded "
                 f"({reason}); the file is damaged or of another format"
             ) from cause
-
-
-@contextlib.contextmanager
-def _opened(name: str) -> Iterator[BinaryIO]:
-    """Open the regular, non-empty file `name`; anything else is an `InputError`."""
-    try:
-        status = Path(name).stat()
-        # Opening a pipe would wait for its writer.
-        file = Path(name).open("rb") if stat.S_ISREG(status.st_mode) else None  # noqa: SIM115, closed below
-    except (OSError, ValueError) as cause:
-        reason = getattr(cause, "strerror", None) or str(cause)
-        raise InputError(
-            f"expected a readable picture file; got {name!r}: {reason}; check the path"
-        ) from cause
-    if file is None:
-        what = "a directory" if stat.S_ISDIR(status.st_mode) else "not a regular file"
-        raise InputError(f"expected a picture file; got {name!r}, {what}; give the file itself")
-    with file:
-        if not status.st_size:
-            raise InputError(
-                f"expected a picture file; got {name!r}, which is empty; check how it was copied"
-            )
-        yield file
 
 
 @contextlib.contextmanager

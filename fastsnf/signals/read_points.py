@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsnf.errors import InputError
+from fastsnf.signals.faults import reading
 from fastsnf.signals.opened import opened
 from fastsnf.signals.optional import require
 
@@ -79,23 +79,10 @@ def _npz(path: str | os.PathLike[str], name: str) -> Cloud:
 def _ply(path: str | os.PathLike[str], wanted: str | None) -> Cloud:
     name = os.fsdecode(path)
     trimesh = require("trimesh", "mesh", "PLY files")
-    with opened(path, "PLY file") as file:
-        try:
-            with warnings.catch_warnings(), np.errstate(all="ignore"):
-                warnings.simplefilter("ignore")
-                _check_end(file)
-                cloud = trimesh.load(file, file_type="ply", process=False)
-                element = cloud.metadata["_ply_raw"]["vertex"]
-            return _of_vertices(element, wanted, name)
-        except InputError:
-            raise
-        # What trimesh raises on damaged files ranges from KeyError to MemoryError.
-        except Exception as cause:
-            reason = " ".join(str(cause).split())[:300] or type(cause).__name__
-            raise InputError(
-                f"expected a whole PLY file; got {name!r}, which cannot be read ({reason}); the file is "
-                "damaged or of another format"
-            ) from cause
+    with opened(path, "PLY file") as file, reading(name, "PLY"), np.errstate(all="ignore"):
+        _check_end(file)
+        cloud = trimesh.load(file, file_type="ply", process=False)
+        return _of_vertices(cloud.metadata["_ply_raw"]["vertex"], wanted, name)
 
 
 def _check_end(file: BinaryIO) -> None:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsnf.errors import InputError, check_whole
+from fastsnf.signals.faults import reading
 from fastsnf.signals.frame_range import FrameRange
 from fastsnf.signals.opened import opened
 from fastsnf.signals.optional import require
@@ -83,20 +84,14 @@ def read_video(
     name = os.fsdecode(path)
     check_whole("max_pixels", max_pixels, 1)
     av = require("av", "video", "video files")
-    with opened(name, "video file") as file:
-        try:
-            with _complaints(av) as said, av.open(file, mode="r", options=dict(_OPEN)) as container:
-                check_length(file, container, name)
-                return _Reader(container, name, picked or FrameRange(), size, mode, max_pixels, said).read()
-        except InputError:
-            raise
-        # FFmpeg's errors come as a dozen types, from ValueError to MemoryError.
-        except Exception as cause:
-            reason = " ".join(str(cause).split()) or type(cause).__name__
-            raise InputError(
-                f"expected a whole MP4, MOV, MKV, WebM or AVI video; got {name!r}, which cannot be decoded "
-                f"({reason}); the file is damaged or of another format"
-            ) from cause
+    with (
+        opened(name, "video file") as file,
+        reading(name, "MP4, MOV, MKV, WebM or AVI"),
+        _complaints(av) as said,
+        av.open(file, mode="r", options=dict(_OPEN)) as container,
+    ):
+        check_length(file, container, name)
+        return _Reader(container, name, picked or FrameRange(), size, mode, max_pixels, said).read()
 
 
 class _Reader:

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsnf.errors import InputError
-from fastsnf.signals.arrays.faults import reading
 from fastsnf.signals.arrays.unnamed import copied
+from fastsnf.signals.faults import reading
 
 SLAB_BYTES = 1 << 26
 """How much `Array.slabs` reads at once, unless told otherwise."""

@@ -9,6 +9,9 @@ from fastsnf.signals.arrays.array import Entry
 
 _LISTED = 12
 
+_MEANT = {("lat", "lon"): "sphere", ("latitude", "longitude"): "sphere", ("points", "values"): "points"}
+"""Names of arrays that other kinds of signals are read from."""
+
 
 def chosen(entries: Sequence[Entry], key: str | None, path: str) -> Entry:
     """Return the entry called `key`; without one, the only array, or the only one of three axes or more.
@@ -30,9 +33,15 @@ def chosen(entries: Sequence[Entry], key: str | None, path: str) -> Entry:
     if len(solid) > 1:
         raise InputError(
             f"expected one array, or a key that says which; got {_listed(solid)} in {path!r}; give key=, or "
-            f"--key, such as {solid[0].name!r}"
+            f"--key, such as {solid[0].name!r}{_other_kind({entry.name for entry in entries})}"
         )
     return solid[0]
+
+
+def _other_kind(names: set[str]) -> str:
+    """Return the kind that arrays of these names may be meant as instead; empty for none."""
+    kind = next((kind for sets, kind in _MEANT.items() if set(sets) <= names), None)
+    return "" if kind is None else f"; or say with --kind {kind} what the file holds"
 
 
 def _listed(entries: Sequence[Entry]) -> str:

@@ -11,9 +11,9 @@ from fastsnf.errors import InputError
 from fastsnf.signals.arrays import archive, npy, npz
 from fastsnf.signals.arrays.array import Array, Entry
 from fastsnf.signals.arrays.choose import chosen
-from fastsnf.signals.arrays.faults import reading
 from fastsnf.signals.arrays.limits import Limits
-from fastsnf.signals.arrays.source import Source, opened
+from fastsnf.signals.arrays.source import Source, opened_source
+from fastsnf.signals.faults import reading
 
 _MAGICS: dict[bytes, tuple[str, str]] = {
     npy.MAGIC: ("npy", "npy"),
@@ -51,7 +51,7 @@ def read_array(
         if _is_folder(name):
             stack.enter_context(reading(name, "zarr"))
             return _folder(name, key, limits)
-        source = stack.enter_context(opened(name, limits))
+        source = stack.enter_context(opened_source(name, limits))
         return _from(source, key, stack)
 
 

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
-import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsnf.errors import InputError
 from fastsnf.signals.arrays.limits import Limits
+from fastsnf.signals.opened import opened
 
 
 @dataclass(frozen=True)
@@ -58,25 +56,7 @@ class Source:
 
 
 @contextlib.contextmanager
-def opened(name: str, limits: Limits) -> Iterator[Source]:
-    """Open the regular, non-empty file `name`; anything else is an `InputError`."""
-    try:
-        status = Path(name).stat()
-        # Opening a pipe would wait for its writer.
-        file = Path(name).open("rb") if stat.S_ISREG(status.st_mode) else None  # noqa: SIM115, closed below
-    except (OSError, ValueError) as cause:
-        reason = getattr(cause, "strerror", None) or str(cause)
-        raise InputError(
-            f"expected a readable file of an array; got {name!r}: {reason}; check the path"
-        ) from cause
-    if file is None:
-        raise InputError(
-            f"expected a file of an array; got {name!r}, not a regular file; give the file itself"
-        )
-    with file:
-        size = os.fstat(file.fileno()).st_size
-        if not size:
-            raise InputError(
-                f"expected a file of an array; got {name!r}, which is empty; check how it was copied"
-            )
-        yield Source(file, name, size, limits)
+def opened_source(name: str, limits: Limits) -> Iterator[Source]:
+    """Open the file `name`; raises as `fastsnf.signals.opened.opened`."""
+    with opened(name, "file of an array") as file:
+        yield Source(file, name, os.fstat(file.fileno()).st_size, limits)

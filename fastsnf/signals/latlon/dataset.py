@@ -76,7 +76,7 @@ def read_dataset(
         check_numeric(variable.dtype, str(variable.name), name)
         (row,), (column,) = ([dim for dim in variable.dims if dim in axes[axis]] for axis in AXES)
         check_points(variable.sizes[row], variable.sizes[column], max_points, name)
-        lattice = Lattice(*(_degrees(data[dim]) for dim in (row, column)))
+        lattice = Lattice(*(_degrees(data[dim], name) for dim in (row, column)))
         part = _slice(variable, (row, column), {"time": time, "level": level}, name)
         values = part.transpose(row, column).load().values
         return Table(
@@ -119,7 +119,14 @@ def _no_lattice(data: Any, path: str) -> InputError:
     )
 
 
-def _degrees(coordinate: Any) -> tuple[float, ...]:
+def _degrees(coordinate: Any, path: str) -> tuple[float, ...]:
+    """Return latitudes or longitudes; raise `InputError` where the file says that they are radians."""
+    unit = _text(coordinate.attrs.get("units"))
+    if unit.lower().startswith("rad"):
+        raise InputError(
+            f"expected latitudes and longitudes in degrees; got {unit} for {coordinate.name} in {path!r}; "
+            "convert them first"
+        )
     return tuple(np.asarray(coordinate.values, dtype=np.float64).tolist())
 
 

@@ -10,10 +10,10 @@ import numpy as np
 from fastsnf.errors import InputError, check_whole
 from fastsnf.signals.arrays.archive import MAGICS as ZIP
 from fastsnf.signals.arrays.archive import archive_of
-from fastsnf.signals.arrays.faults import reading
 from fastsnf.signals.arrays.limits import Limits
 from fastsnf.signals.arrays.npz import entries
-from fastsnf.signals.arrays.source import Source, opened
+from fastsnf.signals.arrays.source import Source, opened_source
+from fastsnf.signals.faults import reading
 from fastsnf.signals.latlon.child import read_in_child
 from fastsnf.signals.latlon.dataset import ENGINES, NAMES, read_dataset
 from fastsnf.signals.latlon.lattice import AXES, Lattice
@@ -47,7 +47,7 @@ def read_table(
     """
     check_whole("max_points", max_points, 1)
     name = os.fsdecode(path)
-    with opened(name, Limits(8 * max_points, 8 * max_points)) as source:
+    with opened_source(name, Limits(8 * max_points, 8 * max_points)) as source:
         start = source.start(8)
         if start[:4] in ZIP:
             with reading(name, "npz"):

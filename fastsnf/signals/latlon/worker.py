@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from fastsnf.errors import InputError
-from fastsnf.signals.arrays.faults import reading
+from fastsnf.signals.faults import reading
 from fastsnf.signals.latlon.dataset import read_dataset
 from fastsnf.signals.latlon.table import Table
 

@@ -12,7 +12,6 @@ import hashlib
 import io
 import logging
 import os
-import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,9 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsnf.errors import InputError, unknown
-from fastsnf.signals.arrays.faults import reading
+from fastsnf.signals.faults import reading
 from fastsnf.signals.mesh import glb, obj, off, ply, stl
 from fastsnf.signals.mesh.check import MAX_FACES, Findings, checked_mesh, examined
+from fastsnf.signals.opened import opened
 from fastsnf.signals.optional import require
 
 MAX_BYTES = 1 << 31
@@ -58,26 +58,15 @@ class Mesh:
 
 
 def mesh_bytes(path: Path) -> bytes:
-    """Return the content of a mesh file, or raise `InputError` for what is no regular file of a fair size."""
-    try:
-        status = path.stat()
-        regular = stat.S_ISREG(status.st_mode)  # opening a pipe would wait for its writer
-        data = path.read_bytes() if regular and status.st_size <= MAX_BYTES else b""
-    except (OSError, ValueError) as cause:
-        reason = getattr(cause, "strerror", None) or str(cause)
-        raise InputError(
-            f"expected a readable mesh file; got {str(path)!r}: {reason}; check the path"
-        ) from cause
-    if not regular:
-        raise InputError(f"expected a mesh file; got {str(path)!r}, not a regular file; give the file itself")
-    if status.st_size > MAX_BYTES:
-        raise InputError(
-            f"expected a mesh file of at most {MAX_BYTES} bytes; got {status.st_size} in {str(path)!r}: "
-            "simplify the mesh"
-        )
-    if not data:
-        raise InputError(f"expected a mesh file; got {str(path)!r}, which is empty; check how it was copied")
-    return data
+    """Return the content of a mesh file; raises as `fastsnf.signals.opened.opened`, or beyond `MAX_BYTES`."""
+    with opened(path, "mesh file") as file, reading(str(path), "mesh"):
+        size = os.fstat(file.fileno()).st_size
+        if size > MAX_BYTES:
+            raise InputError(
+                f"expected a mesh file of at most {MAX_BYTES} bytes; got {size} in {str(path)!r}: simplify "
+                "the mesh"
+            )
+        return file.read()
 
 
 def sha256_of_mesh(data: bytes) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsnf.errors import InputError
+from fastsnf.signals.faults import reading
 from fastsnf.signals.opened import opened
 from fastsnf.signals.optional import require
 from fastsnf.signals.sound.flac import MARKER, flac_header
@@ -86,16 +87,8 @@ def read_sound(
                 f"expected at most {max_samples} samples; got {count * header.channels} in {name!r}; choose "
                 "a part with start and duration or, if you trust the file, raise max_samples"
             )
-        try:
+        with reading(name, "WAV or FLAC"):
             samples = _decoded(soundfile, file, name, header, (first, count), mono)
-        except InputError:
-            raise
-        # libsndfile's errors, and those of Python and NumPy on what a damaged file makes of their arguments.
-        except Exception as cause:
-            reason = " ".join(str(cause).split()) or type(cause).__name__
-            raise damaged(
-                name, "a whole WAV or FLAC file", f"one that cannot be decoded ({reason})"
-            ) from cause
     return Sound(samples, header, first)
 
 

@@ -179,7 +179,7 @@ NO_SOUNDS: dict[str, tuple[bytes, str]] = {
     ),
     "more chunks than there are": (riff(*[chunk(b"junk", b"")] * 10_001), "at most 10000 chunks"),
     "flac of terabytes": (flac_of(2**36 - 1), "its file can hold"),
-    "flac of more than it has": (flac_of(9001), "cannot be decoded|frames|MD5"),
+    "flac of more than it has": (flac_of(9001), "cannot be read|frames|MD5"),
     "flac of fewer than it has": (flac_of(8999), "MD5"),
     "flac of unknown length": (flac_of(0), "leaves it open"),
     "flac of 20 bits": (changed(FILES["flac16"], 20, bytes([0xF1, 0x30])), "got 20|bits"),
