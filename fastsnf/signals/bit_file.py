@@ -138,6 +138,21 @@ def build_unnamed(
     return BitGrid(shape, np.asarray(octets), mapped=True, sha256=sha256)
 
 
+def unnamed(folder: Path, shape: Sequence[int]) -> BitGrid:
+    """Return an empty grid in a file like that of `build_unnamed`, whose octets are to be written.
+
+    Raises:
+        InputError: the folder cannot be written.
+        RunError: no space: its lack would end the process later.
+    """
+    size = octets_of(math.prod(checked_voxels(shape)))
+    with _disk_errors(folder / "unnamed"), tempfile.TemporaryFile(dir=folder) as file:
+        _reserve(file, size)
+        file.truncate(size)
+        octets = np.memmap(file, dtype=np.uint8, mode="r+", shape=(size,))
+    return BitGrid(shape, np.asarray(octets), mapped=True)
+
+
 def filled(shape: Sequence[int], slabs: Slabs, progress: Progress | None = None) -> BitGrid:
     """Return a grid in memory, filled from `slabs`; arguments as those of `build`."""
     grid, done = BitGrid.zeros(shape), 0

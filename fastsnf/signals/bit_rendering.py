@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fastsnf.errors import InputError
+from fastsnf.signals.bit_file import unnamed
 from fastsnf.signals.bits import BitGrid, octets_of
+from fastsnf.signals.cache import cache_folder
 from fastsnf.signals.frame import Frame
 from fastsnf.signals.grid import Grid
 from fastsnf.signals.optional import require
@@ -25,6 +27,9 @@ from fastsnf.signals.write_mesh import MESHES, write_mesh
 
 WRITES = (*MESHES, *GRIDS)
 """Suffixes of what a grid of bits is written to."""
+
+IN_MEMORY = 1 << 30
+"""Points up to which the bits of a rendering lie in memory (128 MiB), and not in a mapped file."""
 
 SURFACE_BYTES = {".ply": 200, ".glb": 250, ".stl": 200, ".obj": 200}
 """Bytes a face while a surface is made and written, by the suffix."""
@@ -111,9 +116,13 @@ class BitRendering(Rendering):
 
     @property
     def bits(self) -> BitGrid:
-        """The points inside; all points after the last chunk are outside."""
+        """The points inside; all points after the last chunk are outside.
+
+        More than `IN_MEMORY` of them lie in a file of the cache folder that has no name.
+        """
         if self._bits is None:
-            self._bits = BitGrid.zeros(self.shape)
+            held = self.size <= IN_MEMORY
+            self._bits = BitGrid.zeros(self.shape) if held else unnamed(cache_folder(), self.shape)
         return self._bits
 
     def add(self, start: int, values: Tensor) -> None:

@@ -11,7 +11,7 @@ import torch
 
 from fastsnf.errors import InputError
 from fastsnf.nn import Field
-from fastsnf.signals.bit_rendering import SURFACE_BYTES, BitRendering
+from fastsnf.signals.bit_rendering import IN_MEMORY, SURFACE_BYTES, BitRendering
 from fastsnf.signals.bits import BitGrid
 from fastsnf.signals.signal import CACHED_POINTS, Signal
 from fastsnf.train import chunks
@@ -137,7 +137,7 @@ def _budget(needs: Needs, step: int | None, evaluated: int | None, limit: int | 
     rendering = signal.rendering(signal.shape)
     kept = rendering.bytes
     if isinstance(rendering, BitRendering):
-        kept = -(-signal.size // 8)
+        kept = -(-signal.size // 8) if signal.size <= IN_MEMORY else 0
     elif signal.held:
         kept = 4 * signal.size * signal.out_features
     parts = {
@@ -152,7 +152,10 @@ def _budget(needs: Needs, step: int | None, evaluated: int | None, limit: int | 
     }
     if needs.written:
         parts["reconstruction"] = max(kept, min(rendering.bytes, _surface_bytes(signal, rendering.bytes)))
-    return Budget(parts, chunk, _mapped_bytes(needs.signal), limit)
+    mapped = _mapped_bytes(needs.signal)
+    if isinstance(rendering, BitRendering) and not kept:
+        mapped += -(-signal.size // 8)
+    return Budget(parts, chunk, mapped, limit)
 
 
 def _whole(needs: Needs) -> int:

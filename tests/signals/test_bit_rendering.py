@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from fastsnf.errors import InputError
-from fastsnf.signals import Image
+from fastsnf.signals import Image, bit_rendering
 from fastsnf.signals.bit_rendering import WRITES, BitRendering, Skipped
 from fastsnf.signals.frame import Frame
 from fastsnf.signals.grid import Grid
@@ -194,3 +194,19 @@ def test_memory_is_a_bit_a_point_and_asked_before_it_is_taken():
 def test_the_miss_rate_of_nothing_is_zero():
     assert Skipped(0, 0, 0).miss_rate == 0
     assert Skipped(100, 50, 5).miss_rate == 0.1
+
+
+def test_bits_of_very_many_points_lie_in_a_file_without_a_name(monkeypatch, tmp_path):
+    monkeypatch.setenv("FASTSNF_CACHE", str(tmp_path))
+    box = Occupancy.from_function(lambda x: x.square().sum(1) < 0.5, (13, 11, 9))
+    values = box.targets(slice(0, box.size))
+    kept, mapped = box.rendering(box.shape), box.rendering(box.shape)
+    kept.add(0, values)
+    monkeypatch.setattr(bit_rendering, "IN_MEMORY", 100)
+    for start in range(0, box.size, 200):
+        mapped.add(start, values[start : start + 200])
+    assert mapped.bits.mapped
+    assert not kept.bits.mapped
+    assert (mapped.bits.octets == kept.bits.octets).all()
+    assert (mapped.bits.octets == box.voxels.octets).all()
+    assert list(tmp_path.iterdir()) == []

@@ -7,7 +7,9 @@ import torch
 
 import fastsnf
 from fastsnf.errors import InputError
+from fastsnf.signals import bit_rendering
 from fastsnf.signals.occupancy import Occupancy
+from fastsnf.train import budget as budgets
 from fastsnf.train import chunks
 from fastsnf.train.budget import PHASES, said
 from fastsnf.train.config import FitConfig
@@ -148,3 +150,12 @@ def test_the_surface_is_judged_by_the_solid_s_own():
         torch.rand(64, 64, 64, generator=torch.Generator().manual_seed(0)).numpy() > 0.5
     )
     assert budget_of(wide_field(3), dust, written=True).parts["reconstruction"] > smooth
+
+
+def test_bits_in_mapped_files_are_apart(monkeypatch):
+    kept = budget_of(wide_field(3), ball(64))
+    for module in (bit_rendering, budgets):
+        monkeypatch.setattr(module, "IN_MEMORY", 1000)
+    mapped = budget_of(wide_field(3), ball(64))
+    assert (kept.mapped, mapped.mapped) == (0, 64**3 // 8)
+    assert kept.parts["evaluation"] - mapped.parts["evaluation"] == 64**3 // 8
