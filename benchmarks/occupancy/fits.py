@@ -103,9 +103,9 @@ def check(plan: Plan, signal: Occupancy) -> None:
         raise GateError(f"a step's loss is {found}, eager's {wanted}; no time is taken")
 
 
-def rates(sides: list[int], batch: int, width: int, rounds: int) -> dict[str, Any]:
+def rates(sides: list[int], batch: int, width: int, rounds: int, folder: str) -> dict[str, Any]:
     """Measure fits of grids of some sides in turn with the bare step and with eager PyTorch."""
-    signals = {side: ball_grid(side) for side in sides}
+    signals = {side: ball_grid(side, folder) for side in sides}
     plans = {side: plan_of(signal, batch, width) for side, signal in signals.items()}
     first = sides[0]
     check(plans[first], signals[first])
@@ -147,13 +147,13 @@ def compared(done: list[timer.Round], names: dict[int, str], bound: bool) -> Ite
     )
 
 
-def memory(side: int, batch: int, width: int, steps: int) -> dict[str, Any]:
+def memory(side: int, batch: int, width: int, steps: int, folder: str) -> dict[str, Any]:
     """Measure the memory of a fit: building its bits, and steps, a preview and a decode of a part."""
     from fastsnf.train.decode import decode
 
     plan_of(ball_grid(16), 64, 8).updates.gradients(slice(0, 64))  # loads the code
     with watched() as built:
-        signal = ball_grid(side)
+        signal = ball_grid(side, folder)
     with watched() as peak:
         plan = plan_of(signal, batch, width)
         running = Loop(plan.start(), plan, (), None).steps()

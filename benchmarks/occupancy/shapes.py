@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -14,14 +15,14 @@ from fastsnf.signals.bits import BitGrid
 
 
 def bumpy(x: Tensor) -> Tensor:
-    """Return whether points [B, 3] lie in a ball with bumps, bool [B]."""
-    wave = torch.sin(12.0 * x[:, 0]) * torch.sin(12.0 * x[:, 1]) * torch.sin(12.0 * x[:, 2])
-    return x.square().sum(dim=1) < (0.7 + 0.1 * wave).square()
+    """Return whether points [B, 3] lie in a ball with four bumps, bool [B]."""
+    return torch.linalg.vecdot(x, x) < 0.5 + 2.0 * x.prod(dim=1)
 
 
-def ball_grid(side: int) -> Occupancy:
-    """Return the bumpy ball on a grid of `side` points an axis; a large one lies in a file without a name."""
-    return Occupancy.from_function(bumpy, (side,) * 3)
+def ball_grid(side: int, folder: str | None = None) -> Occupancy:
+    """Return the bumpy ball on a grid of `side` points an axis, kept in a file of `folder` if given."""
+    path = None if folder is None else Path(folder) / f"ball-{side}.bits"
+    return Occupancy.from_function(bumpy, (side,) * 3, path=path)
 
 
 def noisy(bits: BitGrid, share: float, seed: int = 0) -> BitGrid:

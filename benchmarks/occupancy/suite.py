@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
@@ -16,14 +17,23 @@ Task = tuple[str, Callable[[], dict[str, Any]]]
 
 
 def tasks(quick: bool) -> Iterator[Task]:
-    """Yield what is measured: a name, and a call that returns the record; a quick look at small things."""
+    """Yield what is measured: a name, and a call that returns the record; a quick look at small things.
+
+    Bit files are built where their memory is measured, and serve the fits after that.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        yield from _tasks(quick, folder)
+
+
+def _tasks(quick: bool, folder: str) -> Iterator[Task]:
     size = TINY if quick else {"batch": BATCH, "width": WIDTH}
     sides = [16, 32] if quick else list(SIZES)
-    yield _task("fit of grids", "fits", work="rates", sides=sides, rounds=2 if quick else ROUNDS, **size)
     for side in sides:
-        yield _task(
-            f"memory of a fit of {side}^3", "fits", work="memory", side=side, steps=3 if quick else 20, **size
-        )
+        steps = 3 if quick else 20
+        name = f"memory of a fit of {side}^3"
+        yield _task(name, "fits", work="memory", side=side, steps=steps, folder=folder, **size)
+    rounds = 2 if quick else ROUNDS
+    yield _task("fit of grids", "fits", work="rates", sides=sides, rounds=rounds, folder=folder, **size)
     yield _task(
         "decode of a grid", "decode", side=16 if quick else 256, width=size["width"], rounds=2 if quick else 3
     )
