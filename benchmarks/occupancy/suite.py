@@ -55,7 +55,7 @@ def _tasks(quick: bool, folder: str) -> Iterator[Task]:
             rings=316,
             sides=158,
             resolution=512,
-            open_resolution=192,
+            open_resolution=384,
         )
     for kind in ("clean", "noisy"):
         yield _task(
