@@ -20,7 +20,7 @@ LEVEL = 0.5
 """A point is inside where its winding number is at least this, or at most minus this (a flipped mesh)."""
 
 AT_ONCE = 1 << 21
-"""Points of a call: libigl builds its tree anew, with one thread, at every call: 0.1 s for 100,000 triangles."""
+"""Points of a call: at every one libigl builds its tree anew, on one thread: 0.1 s for 100,000 triangles."""
 
 SIDE, CELL = 4, 8
 """Points along each axis of a block, and of a cell of blocks. Blocks of 4 rather than 8 halve the points near
