@@ -84,7 +84,8 @@ class Needs:
         chunk: points of a batch taken at once, as a rule; None where it cannot be divided.
         states: numbers that the optimizer keeps of each parameter.
         gathered: whether coordinates of all training points are held.
-        ordered: whether the order of all training points is.
+        chosen: bytes of what says which points are trained on and held out, where it is not all of them.
+        ordered: whether the order of all training points is held.
         shared: whether batches are taken in parts in any case.
         written: whether the reconstruction is written.
     """
@@ -97,6 +98,7 @@ class Needs:
     chunk: int | None
     states: int
     gathered: bool
+    chosen: int
     ordered: bool
     shared: bool
     written: bool
@@ -143,6 +145,7 @@ def _budget(needs: Needs, step: int | None, evaluated: int | None, limit: int | 
     parts = {
         "signal": _held_bytes(needs.signal),
         "coordinates": needs.count * 4 * needs.signal.in_features if needs.gathered else 0,
+        "choice of points": needs.chosen,
         "order of points": 2 * 8 * needs.count if needs.ordered else 0,
         "field and optimizer": _field_bytes(needs, chunk),
         "engine": _engine_bytes(needs.field),

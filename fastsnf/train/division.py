@@ -97,10 +97,18 @@ def needs_of(
         chunk=largest_chunk(step, device, a_point) if divisible(field, config) else None,
         states=0 if config.optimizer == "sgd" else 2,
         gathered=points.resident and gathers(signal),
+        chosen=_chosen_bytes(signal, config, points),
         ordered=isinstance(sampler, Sampler) and sampler.held and sampler.batch < sampler.points,
         shared=World.current().size > 1,
         written=written,
     )
+
+
+def _chosen_bytes(signal: Signal, config: FitConfig, points: Points) -> int:
+    """Return the bytes of the numbers of the training points, and of the masks that they come from."""
+    if not points.chosen_bytes:
+        return 0
+    return points.chosen_bytes + signal.size * (1 if config.holdout is None else 2)
 
 
 def make_parts(field: Field, points: Points, step: Step, chunk: int | None) -> Parts:

@@ -77,6 +77,11 @@ class Points:
         return self._columns is not None
 
     @property
+    def chosen_bytes(self) -> int:
+        """The bytes of what says which points of the signal these are, beside masks."""
+        return 0 if self._subset is None else self._subset.nbytes
+
+    @property
     def numbered(self) -> bool:
         """Whether batches can name points by number: of a whole grid that is not gathered, on the CPU."""
         grid = on_grid(self._signal)

@@ -16,15 +16,9 @@ from fastsnf.train.config import FitConfig
 from fastsnf.train.plan import make_plan
 from tests.train.samples import BATCHES, fit_small, same_state, small_field, small_image
 
+pytestmark = pytest.mark.usefixtures("new_process")
+
 MB = 1_000_000
-
-
-@pytest.fixture(autouse=True)
-def _new_process():
-    torch.set_num_threads(1)
-    chunks.forget()
-    yield
-    chunks.forget()
 
 
 def ball(size: int) -> Occupancy:
@@ -63,6 +57,13 @@ def test_a_solid_takes_its_bits_and_no_coordinates():
     assert (
         large.total - small.total < 2 * 128**3 // 8 + 16 * 128**3
     )  # the bits twice, and an order that is held
+
+
+def test_points_that_are_held_out_have_masks_and_numbers():
+    whole, part = (budget_of(wide_field(3), ball(64), holdout=holdout) for holdout in (None, 2))
+    assert whole.parts["choice of points"] == 0
+    assert part.parts["choice of points"] == 2 * 64**3 + 8 * 32**3
+    assert "choice of points" in str(budget_of(wide_field(3), ball(192), holdout=2))
 
 
 def test_activations_that_autograd_keeps_are_counted():

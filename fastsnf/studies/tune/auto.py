@@ -118,6 +118,10 @@ def _short(signal: Signal, config: FitConfig, share: float) -> tuple[dict[str, A
     if callable(config.optimizer):
         return None, "no search, as the optimizer is a callable"
     holdout = config.holdout or HOLDOUT
+    short = f"no search, as the fit is too short for one in {100 * share:.0f} % of its points"
+    left = share * _points_of(signal, config) / MOST - EVALUATIONS * signal.size / 3
+    if left < LEAST_STEPS:
+        return None, short  # now: which points are held out takes bytes for every point
     try:
         masks = split(signal, holdout)
     except InputError:
@@ -125,7 +129,6 @@ def _short(signal: Signal, config: FitConfig, share: float) -> tuple[dict[str, A
     train, held = (0 if mask is None else int(mask.sum()) for mask in masks)
     if min(train, held) < LEAST_POINTS:
         return None, "no search, as the signal is too small to hold out points"
-    left = share * _points_of(signal, config) / MOST - EVALUATIONS * signal.size / 3
     most = min(config.points_per_step(train), train)
     for batch in (min(size, most) for size in BATCHES):
         steps = int(left / batch)
@@ -137,7 +140,7 @@ def _short(signal: Signal, config: FitConfig, share: float) -> tuple[dict[str, A
                 **{name: kept[name] for name in names}, **rate,
                 "steps": steps, "batch_size": batch, "holdout": holdout,
             }, ""  # fmt: skip
-    return None, f"no search, as the fit is too short for one in {100 * share:.0f} % of its points"
+    return None, short
 
 
 def _points_of(signal: Signal, config: FitConfig) -> float:
