@@ -121,14 +121,14 @@ def _fit(
 
 
 def _conclude(result: FitResult, options: FitOptions, folder: Path, signal: Signal, console: Console) -> None:
-    """Draw the curve, write the report and print the summary."""
+    """Draw the pictures, write the report and print the summary."""
     from fastsnf.analysis import write_report
     from fastsnf.cli import fit_summary
 
     name = Path(str(options.input)).name
     similarity = fit_summary.similarity(result, signal)
     more = {} if similarity is None else {"ssim": similarity}
-    drawn = fit_summary.draw(result, folder, name, console)
+    drawn = fit_summary.draw(result, signal, folder, name, console)
     page = write_report(result, signal, folder, title=name, more=more)
     for line in fit_summary.lines(result, folder, signal, more, drawn):
         console.print(line, soft_wrap=True)

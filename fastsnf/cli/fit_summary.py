@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,7 @@ MADE = {
     ".png": "picture",
     ".wav": "sound",
     ".ply": "mesh",
-    ".nc": "map",
+    ".nc": "values",
     ".mp4": "video",
     ".npz": "values",
     ".npy": "values",
@@ -31,14 +31,18 @@ SSIM_POINTS = 1 << 24
 
 
 def lines(
-    result: FitResult, folder: Path, signal: Signal, more: Mapping[str, float], drawn: bool
+    result: FitResult,
+    folder: Path,
+    signal: Signal,
+    more: Mapping[str, float],
+    drawn: Sequence[tuple[str, Path]],
 ) -> list[str]:
     """Return the lines that end a fit: how good, how fast, and where everything is.
 
     Args:
         result, folder, signal: of the fit.
         more: measures of quality beside those of the result.
-        drawn: whether there is a curve.
+        drawn: the pictures and what they are.
     """
     from fastsnf.analysis.run_report.numbers import qualities, said
     from fastsnf.analysis.run_report.report import REPORT_FILE
@@ -54,7 +58,7 @@ def lines(
         f"{'result':<12}{quality}; {result.steps:,} steps in {clock(result.seconds)}, {speed}",
         *adjustment_lines(result),
         f"{what:<12}{made}" if result.left_out is None else f"{what:<12}none: {result.left_out}",
-        *([f"{'curve':<12}{folder / CURVE}"] if drawn else []),
+        *(f"{picture:<12}{path}" for picture, path in drawn),
         f"{'report':<12}{folder / REPORT_FILE}",
         f"{'checkpoint':<12}{folder / FIELD_FILE}",
     ]
@@ -83,13 +87,19 @@ def similarity(result: FitResult, signal: Signal) -> float | None:
         return None
 
 
-def draw(result: FitResult, folder: Path, name: str, console: Console) -> bool:
-    """Draw the curve and return whether there is one; without matplotlib the fit is no less done."""
+def draw(
+    result: FitResult, signal: Signal, folder: Path, name: str, console: Console
+) -> list[tuple[str, Path]]:
+    """Draw the curve and what is drawn of a kind of signal, and return (what, path) of each picture.
+
+    Without matplotlib there are none, and the fit is no less done.
+    """
     from fastsnf.analysis.plots import curve
+    from fastsnf.cli.fit_pictures import draw_pictures
 
     try:
         curve(result.history, folder / CURVE, title=name)
     except InputError as error:
         console.print(str(error), soft_wrap=True)
-        return False
-    return True
+        return []
+    return [("curve", folder / CURVE), *draw_pictures(result, signal, folder)]

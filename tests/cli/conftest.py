@@ -54,6 +54,7 @@ def undrawn(monkeypatch) -> None:
     """Leave the drawing of curves, most of the time of a small fit, to the tests that start a process."""
     from fastsnf.analysis import plots
     from fastsnf.analysis.run_report import report
+    from fastsnf.cli import fit_pictures
     from fastsnf.errors import InputError
 
     def undrawn(*args: object) -> None:
@@ -62,6 +63,7 @@ def undrawn(monkeypatch) -> None:
     monkeypatch.setattr(plots, "curve", lambda rows, path, title: Path(path).touch())
     monkeypatch.setattr(report, "curve_picture", undrawn)
     monkeypatch.setattr(report, "spectrum_picture", undrawn)
+    monkeypatch.setattr(fit_pictures, "DRAWERS", {})
 
 
 def picture(path: Path, height: int, width: int) -> Path:
