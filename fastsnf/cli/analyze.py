@@ -117,17 +117,17 @@ def fitted(options: Any, path: Path) -> Subject:
     recorded = _recorded(path)
     known = recorded.input if recorded is not None else None
     wanted = options.signal if options.signal is not None else known
-    if wanted is None or (options.signal is None and not Path(wanted).is_file()):
-        if any(getattr(options, name) for name in SIGNAL):
+    typed = {name: getattr(options, name) for name in SIGNAL}
+    given = {name: value for name, value in typed.items() if value is not None and value is not False}
+    if wanted is None or (options.signal is None and not _is_input(Path(wanted))):
+        if given:
             raise InputError("expected --signal FILE with options that say how it is read; got none")
         lost = "" if wanted is None else f"; {wanted}, which the run records, is gone"
         note = f"no targets: give them with --signal FILE{lost}"
         return Subject(source.field, described, source.outputs, str(path), note)
     from fastsnf.cli.fit_setup import open_signal
 
-    reading: dict[str, Any] = {
-        name: getattr(options, name) or getattr(recorded, name, None) for name in SIGNAL
-    }
+    reading: dict[str, Any] = {name: getattr(recorded, name, None) for name in SIGNAL} | given
     reading |= {name: bool(reading[name]) for name in FLAGS}
     chosen = dataclasses.replace(fit_options(options, wanted), **reading)
     signal = open_signal(chosen)
@@ -137,6 +137,13 @@ def fitted(options: Any, path: Path) -> Subject:
             f"{signal.shape} from {wanted}: say with --size how it was read, or give its file with --signal"
         )
     return Subject(source.field, signal, source.outputs, str(path), f"signal {wanted}")
+
+
+def _is_input(path: Path) -> bool:
+    """Return whether a file is there, or the folder of a zarr array, which is an input as well."""
+    from fastsnf.cli.run_folder import is_folder
+
+    return path.exists() and not is_folder(path)
 
 
 def _recorded(path: Path) -> Any:

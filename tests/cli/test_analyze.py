@@ -1,15 +1,19 @@
 """``fastsnf analyze``: of an input, of a run, of a field alone; what it writes, prints and refuses."""
 
+import dataclasses
 import json
 
+import numpy as np
 import pytest
 
 from fastsnf.analysis import analyze
+from fastsnf.cli.analyze import subject_of
 from fastsnf.cli.analyze_options import options_class
 from fastsnf.cli.fit_options import FitOptions
+from fastsnf.cli.parse import parse
 from fastsnf.cli.shared_options import documented
 from fastsnf.nn import SNF
-from fastsnf.signals import Image
+from fastsnf.signals import Image, Sphere
 from fastsnf.train import checkpoint, load
 from tests.cases import generator
 from tests.cli.conftest import picture
@@ -71,6 +75,27 @@ def test_a_run_brings_its_field_and_its_signal(command, tmp_path, undrawn, undra
     refused = command("analyze", "run", "--alpha", 2)
     assert refused.status == 2
     assert "--alpha" in refused.line()
+
+
+def test_the_signal_of_a_run_is_read_as_the_run_records_unless_the_options_say(command, tmp_path, undrawn):
+    zarr = pytest.importorskip("zarr")
+    numbers = np.random.default_rng(0).random((4, 5, 6)).astype(np.float32)
+    zarr.save_array(str(tmp_path / "grid.zarr"), numbers)  # a folder
+    places = {"lat": [-45, 0, 45, 60], "lon": np.arange(5) * 72.0}
+    np.savez(tmp_path / "maps.npz", t=numbers.transpose(2, 0, 1), **places)
+    assert command("fit", "grid.zarr", "--out", "grid", "--steps", 2, *FIELD).status == 0
+    done = command("analyze", "grid", *SMALL, "--only", "layers")
+    assert done.status == 0, done.err
+    assert "is gone" not in done.out
+    assert "grid.zarr" in done.out
+
+    fit = ("fit", "maps.npz", "--kind", "sphere", "--out", "maps", "--steps", 2, *FIELD)
+    assert command(*fit, "--time", 1).status == 0
+    options = parse(options_class(), ["maps"], prog="analyze")
+    for time in (None, 0, 2):
+        signal = subject_of(dataclasses.replace(options, time=time)).signal
+        wanted = Sphere.open("maps.npz", time=1 if time is None else time)
+        assert signal.values.equal(wanted.values)
 
 
 def test_a_field_alone_has_what_needs_no_signal(command, tmp_path, undrawn_parts):
