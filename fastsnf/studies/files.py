@@ -27,7 +27,7 @@ def files_of(data: str | None, kind: str, most: int) -> list[Path]:
     if data is None:
         return []
     path = Path(data)
-    if path.is_file() or path.suffix.lower() in ARRAYS:
+    if path.is_file() or (path.is_dir() and path.suffix.lower() == ".zarr"):
         return [path]
     if not path.is_dir():
         raise InputError(f"expected --data to be a file or a folder; got {data!r}: check the path")

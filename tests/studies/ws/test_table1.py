@@ -112,6 +112,8 @@ def test_the_verdict_names_the_best_rival():
 def test_what_cannot_be_found_is_refused(tmp_path):
     with pytest.raises(InputError, match="check the path"):
         reproduce("ws-table1", out=tmp_path / "run", data=str(tmp_path / "none"))
+    with pytest.raises(InputError, match="check the path"):
+        reproduce("ws-table1", out=tmp_path / "run", data=str(tmp_path / "none.npz"), signal="sphere")
     with pytest.raises(InputError, match="files of kind audio"):
         reproduce("ws-table1", out=tmp_path / "run", data=str(tmp_path), signal="audio")
     with pytest.raises(InputError, match="signal"):
