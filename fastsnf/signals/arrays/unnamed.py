@@ -88,6 +88,8 @@ def copied(
 ) -> NDArray[Any]:
     """Return a read-only map of an array whose `slabs` `[n, ...]` come in order; errors call it `name`.
 
+    Slabs of zeros become holes: what a small file promises and never has takes no disk.
+
     Raises:
         RunError: the temporary folder has no room.
     """
@@ -95,8 +97,13 @@ def copied(
         file = tempfile.TemporaryFile()  # noqa: SIM115, closed below
     with file:
         for slab in slabs:
+            nothing = not slab.any()
             with disk(name):
-                file.write(np.ascontiguousarray(slab).data)
+                if nothing:
+                    file.seek(slab.nbytes, os.SEEK_CUR)
+                else:
+                    file.write(np.ascontiguousarray(slab).data)
         with disk(name):
+            file.truncate(file.tell())
             file.flush()
         return np.memmap(file, dtype, "r", 0, shape)

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import tempfile
 import zipfile
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import pytest
 
 from fastsnf.errors import InputError
 from fastsnf.signals.arrays import array as array_module
-from fastsnf.signals.arrays import holds_occupancy, read_array
+from fastsnf.signals.arrays import holds_occupancy, read_array, unnamed
 from tests.signals.arrays import files
 from tests.signals.arrays.files import FILES, FOLDERS, SHAPE, key_of, numbers
 
@@ -112,6 +114,12 @@ def test_the_key_chooses_and_errors_list_the_names(tmp_path: Path) -> None:
         np.testing.assert_array_equal(array.whole(), second)
     with read_array(path, "few") as array:
         np.testing.assert_array_equal(array.whole(), [0, 1, 2])
+    np.savez(path, lat=np.arange(3), lon=np.arange(4), t2m=np.zeros((3, 4)))
+    with pytest.raises(InputError, match="--kind sphere"):
+        read_array(path)
+    np.savez(path, points=np.zeros((5, 2)), values=np.zeros(5))
+    with pytest.raises(InputError, match="--kind points"):
+        read_array(path)
     np.savez(path, text=np.array(["x"]))
     with pytest.raises(InputError, match="got none in"):
         read_array(path)
@@ -270,3 +278,23 @@ def test_a_missing_library_is_named_with_its_extra(
     monkeypatch.setitem(sys.modules, library, None)
     with pytest.raises(InputError, match=r"pip install 'fastsnf\[arrays\]'"):
         read_array(tmp_path / "a")
+
+
+def test_what_is_copied_has_holes_where_there_is_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    files = []
+    make = tempfile.TemporaryFile
+
+    def kept() -> object:
+        file = make()
+        files.append(os.dup(file.fileno()))
+        return file
+
+    monkeypatch.setattr(unnamed.tempfile, "TemporaryFile", kept)
+    array = np.zeros((8, 256, 256), np.float32)
+    array[3] = np.random.default_rng(0).random((256, 256))
+    found = unnamed.copied("x", array.shape, array.dtype, (array[i : i + 1] for i in range(8)))
+    np.testing.assert_array_equal(found, array)
+    status = os.fstat(files[0])
+    os.close(files[0])
+    assert status.st_size == array.nbytes
+    assert 512 * status.st_blocks < array.nbytes / 2
