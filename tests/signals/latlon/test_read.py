@@ -151,6 +151,11 @@ def test_other_grids_are_refused(tmp_path: Path) -> None:
     text = dataset(np.full(SHAPE, "warm"))
     with pytest.raises(InputError, match="real numbers"):
         read_table(written(tmp_path / "c.nc", netcdf(text)))
+    radians = dataset(field())
+    for axis in ("latitude", "longitude"):
+        radians[axis] = (axis, np.deg2rad(radians[axis].values), {"units": "radians"})
+    with pytest.raises(InputError, match="in degrees; got radians for latitude"):
+        read_table(written(tmp_path / "e.nc", netcdf(radians)))
     turned = dataset(field()).assign_coords(latitude=LATITUDES[::-1] * 2)
     with pytest.raises(InputError, match="within 90 degrees"):
         read_table(written(tmp_path / "d.nc", netcdf(turned)))
