@@ -52,13 +52,19 @@ def _maps(signal: Signal, target: Tensor, found: Tensor, channel: int) -> Group:
 
 
 def _map(signal: Signal, values: Tensor) -> NDArray[np.float32]:
-    """Return values `[N]` as a map `[rows, columns]`, reduced; NaN where nothing is known."""
+    """Return values `[N]` as a map `[rows, columns]`, north up, reduced; NaN where nothing is known."""
     if signal.weights is not None:
         values = torch.where(signal.weights > 0, values, torch.nan)
     height, width = signal.shape
     rows = values.reshape(height, width, 1)
     factor = factor_of(height, width)
-    return block_means(lambda first, last: rows[first:last].numpy(), height, width, factor)[:, :, 0]
+    table = block_means(lambda first, last: rows[first:last].numpy(), height, width, factor)[:, :, 0]
+    lattice = getattr(signal, "lattice", None)
+    if lattice is not None and lattice.latitudes[0] < lattice.latitudes[-1]:
+        table = table[::-1]
+    if lattice is not None and lattice.longitudes[0] > lattice.longitudes[-1]:
+        table = table[:, ::-1]
+    return table
 
 
 def _unit(signal: Signal) -> str:

@@ -137,6 +137,18 @@ def test_a_map_is_in_the_units_of_its_file():
     assert (shown[0].scale.low, shown[0].scale.high) == ("200 K", "300 K")
 
 
+@pytest.mark.parametrize("down", [1, -1])
+@pytest.mark.parametrize("across", [1, -1])
+def test_a_map_has_north_up_and_east_to_the_right_whatever_the_order_of_the_file(down, across):
+    table = np.array([[200.0, 210.0, 220.0], [230.0, 240.0, 300.0]])  # the warmest is in the north-east
+    latitudes, longitudes = np.array([-30.0, 30.0]), np.array([0.0, 120.0, 240.0])
+    signal = Sphere.from_array(table[::down, ::across], latitudes[::down], longitudes[::across])
+    for shown in gallery(result(signal, signal.values), signal).groups[0].pictures[:2]:
+        brightness = pixels(shown).sum(axis=2)
+        assert np.unravel_index(brightness.argmax(), brightness.shape) == (0, 2)
+        assert np.unravel_index(brightness.argmin(), brightness.shape) == (1, 0)
+
+
 def test_a_tone_is_one_line_of_the_spectrogram():
     rate, tone = 8000, 1000.0
     sound = torch.sin(2 * torch.pi * tone * torch.arange(rate) / rate)
