@@ -1,39 +1,34 @@
 """The child process that measures distances to a mesh: libigl may abort, and must not take the fit with it.
 
-Its argument is the request as JSON: sizes, and the file descriptor for the results. Vertices, faces and
-points come from standard input; after each slab of results a line ``done N`` goes to standard output. Imports
-NumPy and libigl alone.
+Its request has the numbers of vertices, faces and points, which come from standard input; after each slab of
+distances it says how many points are done. Imports NumPy and libigl alone.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import sys
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-LEVEL = 0.5
-"""The winding number of the surface, as for occupancy (`fastsnf.signals.mesh.worker`)."""
+from fastsnf.signals.mesh.worker import LEVEL
+from fastsnf.signals.worker import Answer, received
 
 AT_ONCE = 1 << 17
 """Points of a call: libigl builds its trees anew at every call, which takes 0.2 s for 100,000 triangles."""
 
 
-def main() -> None:
+def main(request: dict[str, Any]) -> None:
     """Serve one request."""
-    request = json.loads(sys.argv[1])
-    vertices = _received(request["vertices"], 3, np.float64)
-    faces = _received(request["faces"], 3, np.int64)
-    points = _received(request["points"], 3, np.float32)
-    with os.fdopen(request["results"], "wb") as results:
-        for start in range(0, len(points), AT_ONCE):
-            part = points[start : start + AT_ONCE].astype(np.float64)
-            results.write(signed_distances(vertices, faces, part).tobytes())
-            results.flush()
-            print(f"done {start + len(part)}", flush=True)
+    answer = Answer(request)
+    vertices = received((request["vertices"], 3), np.float64)
+    faces = received((request["faces"], 3), np.int64)
+    points = received((request["points"], 3), np.float32)
+    for start in range(0, len(points), AT_ONCE):
+        part = points[start : start + AT_ONCE].astype(np.float64)
+        answer.part(signed_distances(vertices, faces, part))
+        answer.progress(start + len(part), len(points))
+    answer.result({})
 
 
 def signed_distances(
@@ -53,11 +48,3 @@ def signed_distances(
         raise FloatingPointError("a distance that is not finite")
     found: NDArray[np.float64] = np.where(np.abs(number) >= LEVEL, -away, away)
     return found
-
-
-def _received(rows: int, columns: int, dtype: type) -> NDArray[Any]:
-    size = rows * columns * np.dtype(dtype).itemsize
-    content = sys.stdin.buffer.read(size)
-    if len(content) != size:
-        raise EOFError("the request is cut short")
-    return np.frombuffer(content, dtype).reshape(rows, columns)

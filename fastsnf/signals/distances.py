@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-import json
-import signal
-import subprocess
-import sys
-import tempfile
-from collections.abc import Callable
-from pathlib import Path
-from typing import IO
-
 import numpy as np
 from numpy.typing import NDArray
 
 from fastsnf.errors import RunError
+from fastsnf.signals.child import PART, Work, answers
 from fastsnf.signals.optional import require
+from fastsnf.signals.progress import Progress
 
-Progress = Callable[[int, int], None]
-"""Called with (points done, all of them)."""
-
-_START = """
-import json, sys
-sys.path[:] = json.loads(sys.argv.pop(1))
-from fastsnf.signals import distance_worker
-distance_worker.main()
-"""
+_WORK = Work(
+    "fastsnf.signals.distance_worker",
+    "measures distances",
+    "take fewer samples",
+    "take fewer samples, or repair or simplify the mesh",
+)
 
 
 def signed_distances(
@@ -36,8 +26,7 @@ def signed_distances(
 ) -> NDArray[np.float64]:
     """Return the distances `[M]` of `points` `[M, 3]` to a mesh, negative inside.
 
-    The process uses all cores, imports neither torch nor the caller's main module, and ends at its next
-    report when its parent is gone.
+    The process uses all cores; see `fastsnf.signals.child`.
 
     Args:
         vertices: `[V, 3]` in the units of the points.
@@ -50,60 +39,18 @@ def signed_distances(
         RunError: the process crashed, was killed, or cannot be started.
     """
     require("igl", "mesh", "signed distances")
-    with tempfile.TemporaryFile() as request, tempfile.TemporaryFile() as results:
-        for array, dtype in ((vertices, np.float64), (faces, np.int64), (points, np.float32)):
-            request.write(np.ascontiguousarray(array, dtype).data.cast("B"))
-        request.seek(0)
-        sizes = {"vertices": len(vertices), "faces": len(faces), "points": len(points)}
-        _run(request, json.dumps({**sizes, "results": results.fileno()}), results.fileno(), progress)
-        results.seek(0)
-        found = np.frombuffer(results.read(), np.float64)
-    if len(found) != len(points):
+    request = {"vertices": len(vertices), "faces": len(faces), "points": len(points)}
+    kinds = ((vertices, np.float64), (faces, np.int64), (points, np.float32))
+    arrays = [np.ascontiguousarray(array, dtype) for array, dtype in kinds]
+    found, done = np.empty(len(points)), 0
+    for tag, content in answers(_WORK, request, arrays, progress):
+        if tag == PART:
+            part = np.frombuffer(content)
+            found[done : done + len(part)] = part
+            done += len(part)
+    if done != len(points):
         raise RunError(
-            f"expected {len(points)} distances from the process that measures them; got {len(found)}; "
-            "free some memory or disk and repeat"
+            f"expected {len(points)} distances from the process that measures them; got {done}; repair or "
+            "simplify the mesh"
         )
     return found
-
-
-def _run(request: IO[bytes], options: str, kept: int, progress: Progress | None) -> None:
-    """Run the process to its end, its file descriptor `kept` open; raise `RunError` when it fails."""
-    path = json.dumps([folder or str(Path.cwd()) for folder in sys.path])
-    points = json.loads(options)["points"]
-    with tempfile.TemporaryFile() as errors:
-        try:
-            child = subprocess.Popen(
-                [sys.executable, "-P", "-c", _START, path, options],
-                stdin=request,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                pass_fds=(kept,),
-            )
-        except OSError as cause:
-            raise RunError(
-                f"expected to start a process for distances; got: {cause.strerror}; free some memory"
-            ) from cause
-        with child:
-            try:
-                assert child.stdout is not None, "it is a pipe"
-                for line in child.stdout:
-                    words = line.split()
-                    if progress is not None and len(words) == 2 and words[0] == b"done":
-                        progress(int(words[1]), points)
-                child.wait()
-            finally:
-                child.kill()  # whoever stops waiting has no more use for it
-        if child.returncode:
-            raise _died(child.returncode, errors)
-
-
-def _died(code: int, errors: IO[bytes]) -> RunError:
-    """Return the error for a process that ended before its work, with the last line it printed."""
-    errors.seek(0)
-    said = errors.read(1 << 16).decode(errors="replace").strip().splitlines()
-    how = f"it was ended by {signal.Signals(-code).name}" if code < 0 else f"it ended with status {code}"
-    last = f" ({said[-1][:300]})" if said else ""
-    return RunError(
-        f"expected the process that measures distances to finish; got: {how}{last}; take fewer samples, or "
-        "repair or simplify the mesh"
-    )

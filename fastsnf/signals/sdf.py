@@ -15,12 +15,13 @@ from fastsnf.errors import InputError, check_whole
 from fastsnf.signals.bit_rendering import WRITES
 from fastsnf.signals.distance_grid import DistanceGrid
 from fastsnf.signals.distance_samples import Sampling
-from fastsnf.signals.distances import Progress, signed_distances
+from fastsnf.signals.distances import signed_distances
 from fastsnf.signals.frame import Frame
 from fastsnf.signals.grid import UNIT, Grid
 from fastsnf.signals.mesh.check import Findings, checked_mesh, examined
 from fastsnf.signals.mesh.place import LEAST, Placement
 from fastsnf.signals.point_cloud import PointCloud
+from fastsnf.signals.progress import Progress
 from fastsnf.signals.rendering import Rendering
 from fastsnf.signals.signal import Signal, described
 

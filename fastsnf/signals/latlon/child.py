@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from fastsnf.errors import InputError, RunError
+from fastsnf.signals.child import child, last_words
 from fastsnf.signals.latlon.dataset import EXTRAS
 from fastsnf.signals.latlon.lattice import Lattice
 from fastsnf.signals.latlon.table import Table
@@ -23,13 +23,7 @@ SECONDS = 60
 BYTES_A_SECOND = 10_000_000
 """Seconds of computing that a file may take, and how much faster a large one is read at least."""
 
-_START = """
-import json, sys
-request = json.loads(sys.argv[1])
-sys.path[:] = request.pop("modules")
-from fastsnf.signals.latlon import worker
-worker.main(request)
-"""
+_WORKER = "fastsnf.signals.latlon.worker"
 
 
 def read_in_child(path: str | os.PathLike[str], engine: str, kind: str, **options: Any) -> Table:
@@ -42,29 +36,16 @@ def read_in_child(path: str | os.PathLike[str], engine: str, kind: str, **option
     for module in ("xarray", engine):
         require(module, EXTRAS[engine], f"{kind} files")
     request = {
-        "modules": [folder or str(Path.cwd()) for folder in sys.path],
         "arguments": [os.fsdecode(path), engine, kind],
         "options": options,
         "seconds": SECONDS + Path(path).stat().st_size // BYTES_A_SECOND,
     }
     with tempfile.TemporaryFile() as errors:
-        try:
-            done = subprocess.run(
-                [sys.executable, "-P", "-c", _START, json.dumps(request)],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                check=False,
-            )
-        except OSError as cause:
-            raise RunError(
-                f"expected to start a process that reads {kind}; got: {cause.strerror}; free some memory"
-            ) from cause
-        errors.seek(0)
-        printed = errors.read().decode(errors="replace").split("\n")
-    if done.returncode:
-        raise _died(os.fsdecode(path), kind, done.returncode, printed)
-    head, _, body = done.stdout.partition(b"\n")
+        with child(_WORKER, request, f"reads {kind}", stdin=subprocess.DEVNULL, errors=errors) as process:
+            answer, _ = process.communicate()
+        if process.returncode:
+            raise _died(os.fsdecode(path), kind, process.returncode, last_words(errors))
+    head, _, body = answer.partition(b"\n")
     return _table(json.loads(head), body)
 
 
@@ -77,16 +58,14 @@ def _table(head: dict[str, Any], body: bytes) -> Table:
     return Table(values, lattice, **head["words"])
 
 
-def _died(path: str, kind: str, status: int, printed: list[str]) -> InputError | RunError:
+def _died(path: str, kind: str, status: int, said: str) -> InputError | RunError:
     """Return the error for a child process that ended before its work."""
     if status == -signal.SIGKILL:
         return RunError(
             f"expected the process that reads {kind} to go on; it was killed while it read {path!r}: "
             "free some memory"
         )
-    last = next((line.strip() for line in reversed(printed) if line.strip()), f"status {status}")
-    if status == -signal.SIGXCPU:
-        last = "it does not come to an end"
+    last = "it does not come to an end" if status == -signal.SIGXCPU else said or f"status {status}"
     return InputError(
         f"expected a whole {kind} file; got {path!r}, which makes its library crash ({last[:200]}); the file "
         "is damaged"

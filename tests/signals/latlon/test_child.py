@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from fastsnf.errors import InputError, RunError
-from fastsnf.signals.latlon import child
+from fastsnf.signals import child
+from fastsnf.signals.latlon import child as latlon_child
 from fastsnf.signals.latlon.read import read_table
 from tests.signals.latlon.files import LATITUDES, dataset, field, grib, has_eccodes, netcdf
 
@@ -60,9 +61,10 @@ def test_a_crash_of_the_library_is_a_damaged_file(whole: Path, monkeypatch: pyte
 
 
 def test_a_library_that_never_ends_is_stopped(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(child, "SECONDS", 1)
-    endless = "worker.read_dataset = lambda *_, **options: sum(iter(int, 1))\nworker.main("
-    monkeypatch.setattr(child, "_START", child._START.replace("worker.main(", endless))
+    monkeypatch.setattr(latlon_child, "SECONDS", 1)
+    endless = "loaded.read_dataset = lambda *_, **options: sum(iter(int, 1))\nloaded.main("
+    start = child._START.replace("import_module(worker).main(", f"loaded = import_module(worker)\n{endless}")
+    monkeypatch.setattr(child, "_START", start)
     with pytest.raises(InputError, match="does not come to an end"):
         read_table(whole)
 

@@ -9,13 +9,13 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO
+from typing import Any
 
 import numpy as np
 import pytest
 
 from fastsnf.errors import InputError, RunError
-from fastsnf.signals.mesh import process
+from fastsnf.signals import child
 from fastsnf.signals.mesh.place import Placement
 from fastsnf.signals.mesh.process import WindingProcess
 from tests.signals.mesh.files import sphere
@@ -40,19 +40,19 @@ def wait_until(true: Callable[[], bool]) -> None:
 
 def test_the_child_gives_the_bits_and_says_how_far_it_is() -> None:
     seen: list[tuple[int, int]] = []
-    child = child_of()
-    octets = np.concatenate(list(child.octets(lambda done, planned: seen.append((done, planned)))))
+    process = child_of()
+    octets = np.concatenate(list(process.octets(lambda done, planned: seen.append((done, planned)))))
     inside = np.unpackbits(octets, bitorder="little").reshape(24, 24, 24)
     x = np.stack(np.meshgrid(*[np.linspace(-1, 1, 24)] * 3, indexing="ij"), -1)
     sure = np.abs(np.linalg.norm(x, axis=-1) - 0.95) > 0.02
     np.testing.assert_array_equal(inside[sure] > 0, np.linalg.norm(x, axis=-1)[sure] < 0.95)
     assert seen[-1] == (24**3, 24**3)
-    assert child.result["rays_sampled"] == 4096
+    assert process.result["rays_sampled"] == 4096
 
 
 def with_code(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
     """Have the child run `code` before its own."""
-    monkeypatch.setattr(process, "_START", f"{code}\n{process._START}")
+    monkeypatch.setattr(child, "_START", f"{code}\n{child._START}")
 
 
 @pytest.mark.parametrize(
@@ -88,15 +88,15 @@ def test_what_libraries_print_does_not_reach_the_bits(monkeypatch: pytest.Monkey
 def test_whoever_stops_reading_ends_the_child(monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[subprocess.Popen[bytes]] = []
 
-    def remembered(errors: IO[bytes]) -> subprocess.Popen[bytes]:
-        started.append(original(errors))
+    def remembered(*args: Any, **kwargs: Any) -> subprocess.Popen[bytes]:
+        started.append(original(*args, **kwargs))
         return started[-1]
 
-    original = process._started
-    monkeypatch.setattr(process, "_started", remembered)
-    monkeypatch.setattr(process, "_START", "import time; time.sleep(600)\n" + process._START)
+    original = subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", remembered)
+    with_code(monkeypatch, "import time; time.sleep(600)")
     frames = iter([(b"B", b"\1")])
-    monkeypatch.setattr(process, "_frame", lambda _: next(frames))
+    monkeypatch.setattr(child, "_frame", lambda _: next(frames))
     octets = child_of().octets()
     assert next(octets).tolist() == [1]
     assert started[0].poll() is None
@@ -122,10 +122,10 @@ def test_no_child_outlives_its_parent(how: signal.Signals, tmp_path: Path) -> No
 
     try:
         wait_until(lambda: len(children()) > 0)
-        (child,) = children()
+        (pid,) = children()
         os.kill(parent.pid or 0, how)
         assert join(parent) != 0
-        wait_until(lambda: not Path(f"/proc/{child}").exists() or _is_zombie(child))
+        wait_until(lambda: not Path(f"/proc/{pid}").exists() or _is_zombie(pid))
     finally:
         parent.kill()
 
