@@ -26,18 +26,24 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
         InputError: the folder does not exist or does not let itself be written.
         RunError: the disk is full or failed; what was at `path` before is still there.
     """
+    with _place_errors(path), replacing(path) as file:
+        yield file
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """As `atomic_write`, whose errors are here the system's own."""
     # Beside its destination, so that the replacement stays within one file system.
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with _place_errors(path):
-        try:
-            with temporary.open("wb") as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        finally:
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
+    try:
+        with temporary.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -57,7 +63,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
             temporary.mkdir()
             yield temporary
             for file in temporary.rglob("*"):
-                _sync(file)
+                sync(file)
             if path.is_dir() and not path.is_symlink():
                 path.rename(former)
             temporary.rename(path)
@@ -68,8 +74,8 @@ def atomic_folder(path: Path) -> Iterator[Path]:
                 shutil.rmtree(left, ignore_errors=True)
 
 
-def _sync(path: Path) -> None:
-    """Have the disk hold a file or a folder."""
+def sync(path: Path) -> None:
+    """Have the disk hold a file, or the names in a folder, so that a rename in it survives a power cut."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

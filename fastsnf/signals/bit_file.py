@@ -20,18 +20,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsnf.errors import InputError, RunError
-from fastsnf.signals.atomic import WRONG_PLACE
+from fastsnf.signals.atomic import WRONG_PLACE, replacing
 from fastsnf.signals.bit_sidecar import as_json, damaged, read_sidecar, sidecar_of, write_sidecar
 from fastsnf.signals.bits import PIECE, BitGrid, checked_voxels, octets_of, packed_octets
+from fastsnf.signals.progress import Progress
 
 _NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
 _NO_PREALLOCATION = (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 
 Slabs = Callable[[], Iterable[NDArray[Any]]]
 """Returns the voxels of a grid in order, see `build`."""
-
-Progress = Callable[[int, int], None]
-"""Called with the voxels done and all of them."""
 
 
 def packed(path: str | os.PathLike[str], facts: Mapping[str, Any] | None = None) -> BitGrid:
@@ -111,7 +109,8 @@ def build(
             _sweep(path)
         sidecar_of(path).unlink(missing_ok=True)  # first: at no time may it describe other bits
         try:
-            sha256 = _write(path, shape, slabs, progress)
+            with replacing(path) as file:
+                sha256 = _fill(file, shape, slabs, progress)
             sidecar = {"shape": list(shape), "sha256": sha256, "facts": facts, "notes": as_json(notes())}
             write_sidecar(path, sidecar)
         except BaseException:
@@ -164,19 +163,6 @@ def filled(shape: Sequence[int], slabs: Slabs, progress: Progress | None = None)
             progress(min(8 * done, grid.size), grid.size)
     _check_length(done, grid.size)
     return grid
-
-
-def _write(path: Path, shape: tuple[int, ...], slabs: Slabs, progress: Progress | None) -> str:
-    """Write the octets of `slabs` to `path`, whole or not at all, and return their SHA-256."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            sha256 = _fill(file, shape, slabs, progress)
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return sha256
 
 
 def _fill(file: IO[bytes], shape: tuple[int, ...], slabs: Slabs, progress: Progress | None) -> str:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from fastsnf.errors import InputError
-from fastsnf.signals.atomic import atomic_write
+from fastsnf.signals.atomic import atomic_write, sync
 from fastsnf.signals.bits import PIECE, checked_voxels
 from fastsnf.signals.cache import key_of
 
@@ -45,21 +44,12 @@ def write_sidecar(path: Path, sidecar: Mapping[str, Any]) -> None:
     sidecar = {"version": VERSION, **sidecar}
     with atomic_write(sidecar_of(path)) as file:
         file.write(json.dumps({**sidecar, "checksum": key_of(sidecar)}, indent=1).encode())
-    sync_folder(path.parent)
+    sync(path.parent)
 
 
 def as_json(facts: Mapping[str, Any]) -> dict[str, Any]:
     """Return `facts` as a JSON file gives them back: tuples are lists."""
     return json.loads(json.dumps(dict(facts)))
-
-
-def sync_folder(folder: Path) -> None:
-    """Flush a folder, so that a rename in it survives a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def damaged(path: Path, reason: str) -> InputError:

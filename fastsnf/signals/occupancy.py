@@ -16,11 +16,11 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from fastsnf.errors import InputError, unknown
-from fastsnf.signals.bit_file import Progress
 from fastsnf.signals.bit_rendering import WRITES, BitRendering
 from fastsnf.signals.bits import BitGrid, checked_voxels
 from fastsnf.signals.frame import Frame
 from fastsnf.signals.grid import Grid
+from fastsnf.signals.progress import Progress
 from fastsnf.signals.rendering import Rendering
 from fastsnf.signals.signal import Signal, described
 from fastsnf.signals.solid import asked, open_grid, take_grid

@@ -19,6 +19,7 @@ from fastsnf.signals import bit_file
 from fastsnf.signals.bits import BitGrid
 from fastsnf.signals.cache import cache_folder, key_of, sha256_of
 from fastsnf.signals.grid import Grid
+from fastsnf.signals.progress import Progress
 from fastsnf.signals.voxels import Box, Survey, box_of, in_memory, occupied
 
 IN_MEMORY = 1 << 27
@@ -59,7 +60,7 @@ def open_grid(
     threshold: float | None,
     crop: str | None,
     cache: str | os.PathLike[str] | None,
-    progress: bit_file.Progress | None,
+    progress: Progress | None,
 ) -> Solid:
     """Return the solid in the file of an array, through its bit file; see `Occupancy.open`."""
     from fastsnf.signals.arrays import read_array
@@ -84,7 +85,7 @@ def asked(
     grid: Grid,
     path: str | os.PathLike[str] | None,
     cache: str | os.PathLike[str] | None,
-    progress: bit_file.Progress | None,
+    progress: Progress | None,
 ) -> BitGrid:
     """Return the bits of the solid that `function` describes; see `Occupancy.from_function`."""
 
@@ -116,7 +117,7 @@ def kept(
     shape: Sequence[int],
     slabs: bit_file.Slabs,
     cache: str | os.PathLike[str] | None = None,
-    progress: bit_file.Progress | None = None,
+    progress: Progress | None = None,
 ) -> BitGrid:
     """Return the bits of `slabs` in memory, or in a file without a name where they are many."""
     if math.prod(shape) > IN_MEMORY:

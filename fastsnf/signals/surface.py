@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from fastsnf.errors import InputError, RunError
 from fastsnf.signals.grid import Grid
 from fastsnf.signals.optional import require
+from fastsnf.signals.progress import Progress
 from fastsnf.signals.surface_edges import separated
 
 if TYPE_CHECKING:
@@ -21,9 +22,6 @@ BLOCK = 64
 
 MAX_VERTICES = 2**31 - 1
 """Vertices that faces of int32 can number."""
-
-Progress = Callable[[int, int], None]
-"""Called with the part that is done and the whole."""
 
 Crossing = Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.float32]]
 """Called with the numbers of neighbours on a grid, `[B]` each, of which one is occupied; returns how much of

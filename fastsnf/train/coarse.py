@@ -12,6 +12,7 @@ from torch import Tensor
 
 from fastsnf.errors import check_whole
 from fastsnf.signals.bit_rendering import BitRendering, Skipped
+from fastsnf.signals.progress import Progress
 from fastsnf.train.chunks import with_chunks
 from fastsnf.train.grid_field import GridField
 
@@ -24,9 +25,6 @@ MOST_DRAWN = 1 << 22
 
 OUTSIDE, INSIDE, MIXED = 0, 1, 2
 """What is known of a block: the same everywhere, or to be asked."""
-
-Progress = Callable[[int, int], None]
-"""Called with the points that are done and all of them."""
 
 
 @dataclass(frozen=True)

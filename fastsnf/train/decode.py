@@ -8,9 +8,10 @@ from dataclasses import replace
 from fastsnf.errors import InputError
 from fastsnf.nn import Field
 from fastsnf.signals.bit_rendering import BitRendering
+from fastsnf.signals.progress import Progress
 from fastsnf.signals.rendering import Rendering
 from fastsnf.signals.signal import Signal
-from fastsnf.train.coarse import Chunks, Progress, decode_coarse
+from fastsnf.train.coarse import Chunks, decode_coarse
 from fastsnf.train.crossing import crossing_of
 from fastsnf.train.evaluate import evaluation_mode, points_at_once
 from fastsnf.train.grid_field import GridField

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from fastsnf.nn import Field, LayeredField
+from fastsnf.signals.progress import Progress
 from fastsnf.signals.rendering import Rendering
 from fastsnf.signals.signal import Signal
-from fastsnf.train.chunks import remembered
+from fastsnf.train.chunks import with_chunks
 from fastsnf.train.losses import VALUES, to_values
 from fastsnf.train.storage import GridCoordinates, on_grid
 
@@ -20,9 +21,6 @@ CHUNK_POINTS = 1 << 18
 """Points evaluated at once, at most: bounds the memory on top of the result."""
 FUSED_FEATURES = 32
 """Features a point that may lie in memory for that many points; fields with more take fewer at once."""
-
-Progress = Callable[[int, int], None]
-"""Told (points done, all of them)."""
 
 
 @dataclass(frozen=True)
@@ -118,16 +116,17 @@ def predict(
     device = parameter.device
     coordinates = _coordinates(signal, device, parameter.dtype.to_real())
     values = _host_memory(signal.size, signal.out_features, device)
+
+    def work(chunk: slice) -> None:
+        out = to_values(values_at(field, coordinates(chunk)), outputs).to(torch.float32)
+        values[chunk].copy_(signal.reduce(out), non_blocking=True)
+        if progress is not None:
+            progress(chunk.stop, signal.size)
+
+    at_once, key = points_at_once(field, signal.samples), ("measure", field.hidden_features)
     with torch.no_grad(), evaluation_mode(field):
-        step = remembered(points_at_once(field, signal.samples), ("measure", field.hidden_features))
-        for start in range(0, signal.size, step):
-            if stop is not None and stop():
-                return None
-            chunk = slice(start, min(start + step, signal.size))
-            out = to_values(values_at(field, coordinates(chunk)), outputs).to(torch.float32)
-            values[chunk].copy_(signal.reduce(out), non_blocking=True)
-            if progress is not None:
-                progress(chunk.stop, signal.size)
+        if not with_chunks(signal.size, at_once, work, key=key, stop=stop):
+            return None
     if device.type == "cuda":
         torch.cuda.current_stream(device).synchronize()  # once, for all chunks
     return values

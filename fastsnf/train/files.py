@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from fastsnf.errors import InputError, RunError
-from fastsnf.signals.atomic import atomic_write
+from fastsnf.signals.atomic import atomic_write, sync
 
 STRAYS = ".*.tmp"
 """Names of the files that `atomic_write` has not finished; a process that dies leaves them behind."""
@@ -28,7 +27,7 @@ def write_atomic(path: Path, data: bytes) -> None:
     with atomic_write(path) as file:
         file.write(data)
     with disk_errors(path):
-        _sync_folder(path.parent)
+        sync(path.parent)
 
 
 @contextlib.contextmanager
@@ -52,12 +51,3 @@ def sweep(folder: Path) -> None:
     for stray in folder.glob(STRAYS):
         with disk_errors(stray):
             stray.unlink(missing_ok=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Flush a folder, so that a rename in it survives a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 from fastsnf.nn import Field
+from fastsnf.signals.progress import Progress
 from fastsnf.signals.signal import Signal
 from fastsnf.train.chunks import with_chunks
 from fastsnf.train.evaluate import (
     CHUNK_POINTS,
     Evaluation,
-    Progress,
     evaluation_mode,
     points_at_once,
     predict,

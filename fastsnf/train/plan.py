@@ -12,6 +12,7 @@ from torch import Tensor
 from fastsnf.nn import Field
 from fastsnf.ntk.module import underlying
 from fastsnf.ntk.size import check_fits
+from fastsnf.signals.progress import Progress
 from fastsnf.signals.signal import Signal
 from fastsnf.train.adjusted import AdjustedUpdates
 from fastsnf.train.budget import Budget, estimate
@@ -19,7 +20,7 @@ from fastsnf.train.checks import check_elsewhere, check_kinds, check_last_batch
 from fastsnf.train.config import PUBLISHED, FitConfig
 from fastsnf.train.cuda_graphs import CudaGraphs
 from fastsnf.train.division import check_divisible, make_parts, needs_of
-from fastsnf.train.evaluate import Evaluation, Progress
+from fastsnf.train.evaluate import Evaluation
 from fastsnf.train.group_sampler import GroupSampler
 from fastsnf.train.grouping import Grouping, make_grouping
 from fastsnf.train.identity import identity_of

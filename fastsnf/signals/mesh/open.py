@@ -20,6 +20,7 @@ from fastsnf.signals.mesh.check import Findings, checked_mesh, examined
 from fastsnf.signals.mesh.place import LEAST, MOST, Placement
 from fastsnf.signals.mesh.process import WindingProcess
 from fastsnf.signals.mesh.read import mesh_bytes, read_mesh, sha256_of_mesh
+from fastsnf.signals.progress import Progress
 from fastsnf.signals.solid import kept
 
 DIFFERING = 0.01
@@ -33,7 +34,7 @@ def open_mesh(
     path: Path,
     resolution: int,
     cache: str | os.PathLike[str] | None = None,
-    progress: bit_file.Progress | None = None,
+    progress: Progress | None = None,
 ) -> Result:
     """Return the solid in a mesh file, through its bit file; see `Occupancy.open`."""
     check_whole("the resolution of a mesh", resolution, LEAST, MOST)
@@ -51,9 +52,7 @@ def open_mesh(
     return _result(bits, bit_file.notes_of(place))
 
 
-def voxelised(
-    vertices: Any, faces: Any, resolution: int, progress: bit_file.Progress | None = None
-) -> Result:
+def voxelised(vertices: Any, faces: Any, resolution: int, progress: Progress | None = None) -> Result:
     """Return the solid in a mesh in memory; see `Occupancy.from_mesh`."""
     points, corners = checked_mesh(vertices, faces)
     findings = examined(points, corners)
@@ -72,7 +71,7 @@ class _Work:
         faces: NDArray[np.int64],
         placement: Placement,
         findings: Findings,
-        progress: bit_file.Progress | None,
+        progress: Progress | None,
     ) -> None:
         self.child = WindingProcess(vertices, faces, placement, closed=findings.closed)
         self.placement, self.findings, self.progress = placement, findings, progress
