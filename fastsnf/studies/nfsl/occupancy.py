@@ -8,20 +8,18 @@ from typing import Any, ClassVar
 
 import torch
 
-from fastsnf.analysis.panels import Line, Lines, Panel, draw_panels
+from fastsnf.analysis.panels import Panel, draw_panels
 from fastsnf.nn import Field, make_field
 from fastsnf.signals import Signal
 from fastsnf.studies.files import NO_DATA, digest_of_file, file_called, files_of, solid
 from fastsnf.studies.fitting import curve_of, fit_in, run_folder
 from fastsnf.studies.means import mean, values
 from fastsnf.studies.nfsl.config import OccupancySettings
-from fastsnf.studies.nfsl.images import FAMILIES, verdict
+from fastsnf.studies.nfsl.initializers import CURVES, FAMILIES, curves, verdict
 from fastsnf.studies.study import Outcome, Row, Study, finished, reasons
 from fastsnf.studies.table import Table, figure
 from fastsnf.train import FitConfig
 from fastsnf.train.placement import resolve_device
-
-CURVES = "curves.png"
 
 PAPER: Mapping[str, tuple[float, float]] = {
     "nfsl-normal": (22.7, 0.89),
@@ -77,16 +75,8 @@ class OccupancyFields(Study[OccupancySettings]):
         for init in s.inits:
             psnrs, ious = values(outcomes, "psnr", init=init), values(outcomes, "iou", init=init)
             psnr, iou = PAPER[init]
-            rows.append(
-                (
-                    init,
-                    figure(mean(psnrs)),
-                    figure(psnr, 1),
-                    figure(mean(ious), 4),
-                    figure(iou),
-                    str(len(ious)),
-                )
-            )
+            cells = (figure(mean(psnrs)), figure(psnr, 1), figure(mean(ious), 4), figure(iou))
+            rows.append((init, *cells, str(len(ious))))
         return [
             Table(
                 f"{self.title}, {s.passes:,} passes",
@@ -106,11 +96,7 @@ class OccupancyFields(Study[OccupancySettings]):
         found = finished(outcomes, seed=0)
         if not found:
             return []
-        panels: list[Panel] = []
-        for family, names in FAMILIES.items():
-            chosen = [o for o in found if o.row.facts["init"] in names]
-            lines = [Line(o.row.facts["init"], o.result["steps"], o.result["psnrs"]) for o in chosen]
-            panels.append(Lines(family, lines, "step", "PSNR [dB]"))
+        panels: list[Panel] = [curves(found, *family, "PSNR [dB]") for family in FAMILIES.items()]
         draw_panels([panels], folder / CURVES, title=self.title)
         return [folder / CURVES]
 

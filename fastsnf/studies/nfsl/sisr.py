@@ -6,49 +6,37 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from fastsnf.analysis.panels import Line, Lines, Panel, draw_panels
+from fastsnf.analysis.panels import Panel, draw_panels
 from fastsnf.signals import SuperResolution
 from fastsnf.studies.fitting import curve_of, fit_in, full_batch, run_folder
 from fastsnf.studies.means import mean, values
 from fastsnf.studies.nfsl.config import SisrSettings
-from fastsnf.studies.nfsl.images import FAMILIES, ROWS, field_of, verdict
-from fastsnf.studies.pictures import NO_DATA, Picture, path_of, pictures
-from fastsnf.studies.study import Outcome, Row, Study, finished, reasons
+from fastsnf.studies.nfsl.initializers import (
+    CURVES,
+    FAMILIES,
+    ROWS,
+    PictureStudy,
+    curves,
+    field_of,
+    verdict,
+)
+from fastsnf.studies.pictures import path_of
+from fastsnf.studies.study import Outcome, Row, finished, reasons
 from fastsnf.studies.table import Table, figure
 from fastsnf.train.metrics import psnr_of, ssim
-from fastsnf.train.placement import resolve_device
-
-CURVES = "curves.png"
 
 PAPER: Mapping[str, tuple[int, float]] = {"nfsl-normal": (32, 0.68), "nfsl-uniform": (34, 0.72)}
 """dB and SSIM in Fig. 5 of the paper's own two, the highest; its other labels have no certain names."""
 
 
-class SuperResolutions(Study[SisrSettings]):
+class SuperResolutions(PictureStudy[SisrSettings]):
     """Figure 5 of the paper."""
 
     name: ClassVar[str] = "nfsl-sisr"
     title: ClassVar[str] = "NFSL, Fig. 5: super-resolution with Gaussian networks from each initializer"
-
-    def __init__(self, settings: SisrSettings, folder: Path) -> None:
-        super().__init__(settings, folder)
-        self.pictures: list[Picture] = pictures(settings.data, settings.images, settings.size)
-
-    def rows(self) -> list[Row]:
-        """Return one row for each picture, initializer and seed."""
-        s = self.settings
-        names = ("size", "factor", "sigma", "lr", "steps", "hidden_features", "hidden_layers")
-        shared = {name: getattr(s, name) for name in names} | {"device": str(resolve_device(s.device))}
-        return [
-            Row(
-                {"picture": p.name, "digest": p.digest, "init": init, "seed": seed, **shared},
-                f"{p.name} {init}, seed {seed}",
-                NO_DATA if p.path is None else None,
-            )
-            for p in self.pictures
-            for init in s.inits
-            for seed in range(s.seeds)
-        ]
+    deciding: ClassVar[tuple[str, ...]] = (
+        "size", "factor", "sigma", "lr", "steps", "hidden_features", "hidden_layers",
+    )  # fmt: skip
 
     def train(self, row: Row) -> dict[str, Any]:
         """Fit the small picture of a row, and measure the large one."""
@@ -97,10 +85,6 @@ class SuperResolutions(Study[SisrSettings]):
         found = finished(outcomes, picture=self.pictures[0].name, seed=0)
         if not found:
             return []
-        panels: list[Panel] = []
-        for family, names in FAMILIES.items():
-            chosen = [o for o in found if o.row.facts["init"] in names]
-            lines = [Line(o.row.facts["init"], o.result["steps"], o.result["psnrs"]) for o in chosen]
-            panels.append(Lines(family, lines, "step", "train PSNR [dB]"))
+        panels: list[Panel] = [curves(found, *family, "train PSNR [dB]") for family in FAMILIES.items()]
         draw_panels([panels], folder / CURVES, title=self.title)
         return [folder / CURVES]

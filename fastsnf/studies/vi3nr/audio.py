@@ -8,16 +8,13 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from fastsnf.signals import Audio, Signal
-from fastsnf.studies.fitting import full_batch
+from fastsnf.studies.means import mean
 from fastsnf.studies.study import Outcome, reasons
-from fastsnf.studies.table import EMPTY, Table
+from fastsnf.studies.table import EMPTY, Table, figure
 from fastsnf.studies.vi3nr.config import AudioSettings
 from fastsnf.studies.vi3nr.fits import Start
-from fastsnf.studies.vi3nr.reconstruction import Reconstruction, gaussian_lines, shown_mean, siren_lines
-from fastsnf.train import FitConfig, FitResult
-
-ROWS = 100
-"""Points of a curve."""
+from fastsnf.studies.vi3nr.reconstruction import Reconstruction, gaussian_lines, siren_lines
+from fastsnf.train import FitResult
 
 TABLE_7: Mapping[str, Mapping[str, float]] = {
     "SIREN + random normal": {"bach": 35.5, "counting": 19.4, "two speakers": 30.79},
@@ -58,10 +55,6 @@ class Sounds(Reconstruction[AudioSettings]):
         """Return the first seconds of a sound, mono, divided by its largest value."""
         return Audio.open(path, channels="mono", duration=self.settings.seconds or None)
 
-    def config(self, facts: Mapping[str, Any]) -> FitConfig:
-        """Return the settings of a row's fit."""
-        return full_batch(facts, ROWS, batch_size=facts["batch"] or "full")
-
     def figures(self, result: FitResult, signal: Signal) -> dict[str, Any]:
         """Return the mean squared error, and the ratio of the sound to it in dB."""
         return {"mse": 10.0 ** (-result.psnr / 10.0), **result.metrics}
@@ -75,7 +68,7 @@ class Sounds(Reconstruction[AudioSettings]):
                 numbers, _ = self.best(outcomes, starts, file=path.name)
                 printed = paper_figure(label, path.stem)
                 cells += [
-                    shown_mean([1e3 * number for number in numbers], 4),
+                    figure(mean([1e3 * number for number in numbers]), 4),
                     EMPTY if printed is None else f"{printed:g}",
                 ]
             rows.append((label, *(cells or [EMPTY, EMPTY])))
@@ -93,4 +86,4 @@ class Sounds(Reconstruction[AudioSettings]):
 def paper_figure(label: str, stem: str) -> float | None:
     """Return the paper's figure for a file, by a name that contains the sound's."""
     name = stem.lower().replace("_", " ")
-    return next((figure for sound, figure in TABLE_7[label].items() if sound in name), None)
+    return next((printed for sound, printed in TABLE_7[label].items() if sound in name), None)

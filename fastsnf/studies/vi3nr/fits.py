@@ -15,7 +15,7 @@ from fastsnf.signals import Image
 from fastsnf.spec import Activation, Gaussian, ReLU, Sinc, Sine, activation_from_dict
 from fastsnf.studies.fitting import curve_of, fit_in, full_batch, run_folder, seconds_a_step
 from fastsnf.studies.study import Progress, silent
-from fastsnf.studies.vi3nr.config import ImagesSettings
+from fastsnf.studies.vi3nr.config import ImagesSettings, ReconstructionSettings
 
 ROWS = 100
 """Points of a fit's curve."""
@@ -56,13 +56,13 @@ def table_5(s: ImagesSettings) -> dict[str, list[Start]]:
     """Return the starts of each line of Table 5, of which the best mean counts, by the names of `TABLE_5`."""
     sine, sinc, gaussian = Sine(30.0), Sinc(s.sinc_omega), Gaussian.from_sigma(0.05)
     return {
-        "SIREN + random normal": _random(s, sine),
-        "SIREN + SIREN init": [_start(s, sine, "siren")],
-        "Sinc + random normal": _random(s, sinc),
-        "Sinc + VI3NR, Monte Carlo": [_start(s, sinc, "vi3nr", sigma_p=s.sinc_sigma_p, **MONTE_CARLO)],
-        "Gaussian + random normal": _random(s, gaussian),
-        "Gaussian + VI3NR, Monte Carlo": [_start(s, gaussian, "vi3nr", sigma_p=0.15, **MONTE_CARLO)],
-        "Gaussian + VI3NR": [_start(s, gaussian, "vi3nr", sigma_p=0.15)],
+        "SIREN + random normal": random_starts(s, sine),
+        "SIREN + SIREN init": [start_of(s, sine, "siren")],
+        "Sinc + random normal": random_starts(s, sinc),
+        "Sinc + VI3NR, Monte Carlo": [start_of(s, sinc, "vi3nr", sigma_p=s.sinc_sigma_p, **MONTE_CARLO)],
+        "Gaussian + random normal": random_starts(s, gaussian),
+        "Gaussian + VI3NR, Monte Carlo": [start_of(s, gaussian, "vi3nr", sigma_p=0.15, **MONTE_CARLO)],
+        "Gaussian + VI3NR": [start_of(s, gaussian, "vi3nr", sigma_p=0.15)],
     }
 
 
@@ -70,12 +70,12 @@ def table_8(s: ImagesSettings) -> dict[str, list[Start]]:
     """Return the starts of each line of Table 8 by the names of `TABLE_8`."""
 
     def gaussian(sigma_a: float, init: str, **options: Any) -> list[Start]:
-        return [_start(s, Gaussian.from_sigma(sigma_a), init, **options)]
+        return [start_of(s, Gaussian.from_sigma(sigma_a), init, **options)]
 
     return {
-        "ReLU, Xavier": [_start(s, ReLU(), "xavier-uniform")],
-        "ReLU, Kaiming": [_start(s, ReLU(), "kaiming-uniform")],
-        "ReLU, VI3NR sigma_p 1": [_start(s, ReLU(), "vi3nr", sigma_p=1.0)],
+        "ReLU, Xavier": [start_of(s, ReLU(), "xavier-uniform")],
+        "ReLU, Kaiming": [start_of(s, ReLU(), "kaiming-uniform")],
+        "ReLU, VI3NR sigma_p 1": [start_of(s, ReLU(), "vi3nr", sigma_p=1.0)],
         "Gaussian 0.05, Xavier": gaussian(0.05, "xavier-uniform"),
         "Gaussian 0.05, Kaiming": gaussian(0.05, "kaiming-uniform"),
         "Gaussian 0.05, VI3NR sigma_p 0.08": gaussian(0.05, "vi3nr", sigma_p=0.08),
@@ -101,8 +101,8 @@ def figure_5(s: ImagesSettings) -> dict[tuple[str, float], list[Start]]:
     found: dict[tuple[str, float], list[Start]] = {}
     for sigma_a in s.sigma_a:
         gaussian = Gaussian.from_sigma(sigma_a)
-        found["random normal", sigma_a] = _random(s, gaussian)
-        found["VI3NR", sigma_a] = [_start(s, gaussian, "vi3nr", sigma_p=sigma_a / IMAGE_RATIO)]
+        found["random normal", sigma_a] = random_starts(s, gaussian)
+        found["VI3NR", sigma_a] = [start_of(s, gaussian, "vi3nr", sigma_p=sigma_a / IMAGE_RATIO)]
     return found
 
 
@@ -110,12 +110,16 @@ IMAGE_RATIO = 0.33
 """Sigma_a / sigma_p at which the paper fits images best (Sec. 4.2)."""
 
 
-def _start(s: ImagesSettings, activation: Activation, init: str, **options: Any) -> Start:
+def start_of(
+    s: ImagesSettings | ReconstructionSettings, activation: Activation, init: str, **options: Any
+) -> Start:
+    """Return a start of the settings' size."""
     return Start(activation, init, s.layers, s.hidden_features, options)
 
 
-def _random(s: ImagesSettings, activation: Activation) -> list[Start]:
-    return [_start(s, activation, "random-normal", std=std) for std in s.stds]
+def random_starts(s: ImagesSettings | ReconstructionSettings, *activations: Activation) -> list[Start]:
+    """Return a start for every activation and deviation of random normal weights."""
+    return [start_of(s, activation, "random-normal", std=std) for activation in activations for std in s.stds]
 
 
 def field_of(facts: Mapping[str, Any], channels: int, in_features: int = 2) -> Field:

@@ -13,15 +13,17 @@ from fastsnf.analysis.panels import Line, Lines, draw_panels
 from fastsnf.signals import Signal
 from fastsnf.spec import Activation, Gaussian, Sinc, Sine
 from fastsnf.studies.files import NO_DATA, digest_of_file, file_called, files_of
-from fastsnf.studies.fitting import curve_of, fit_in, run_folder
-from fastsnf.studies.means import mean, values
+from fastsnf.studies.fitting import curve_of, fit_in, full_batch, run_folder
+from fastsnf.studies.means import values
 from fastsnf.studies.study import Outcome, Row, Study, results
 from fastsnf.studies.vi3nr.config import ReconstructionSettings
-from fastsnf.studies.vi3nr.fits import MONTE_CARLO, Start, field_of
+from fastsnf.studies.vi3nr.fits import MONTE_CARLO, Start, field_of, random_starts, start_of
 from fastsnf.train import FitConfig, FitResult
 from fastsnf.train.placement import resolve_device
 
 CURVES = "curves.png"
+ROWS = 100
+"""Points of a curve."""
 
 R = TypeVar("R", bound=ReconstructionSettings)
 
@@ -46,9 +48,9 @@ class Reconstruction(Study[R]):
     def lines(self) -> Mapping[str, Sequence[Start]]:
         """Return the starts of each line of the table."""
 
-    @abstractmethod
     def config(self, facts: Mapping[str, Any]) -> FitConfig:
         """Return the settings of a row's fit."""
+        return full_batch(facts, ROWS, batch_size=facts["batch"] or "full")
 
     @abstractmethod
     def open(self, path: Path) -> Signal:
@@ -142,16 +144,6 @@ class Reconstruction(Study[R]):
         )
 
 
-def start(s: ReconstructionSettings, activation: Activation, init: str, **options: Any) -> Start:
-    """Return a start of the settings' size."""
-    return Start(activation, init, s.layers, s.hidden_features, options)
-
-
-def random_starts(s: ReconstructionSettings, *activations: Activation) -> list[Start]:
-    """Return a start for every activation and deviation of random normal weights."""
-    return [start(s, activation, "random-normal", std=std) for activation in activations for std in s.stds]
-
-
 def gaussians(s: ReconstructionSettings) -> list[Activation]:
     """Return the Gaussians that are tried."""
     return [Gaussian.from_sigma(sigma) for sigma in s.sigma_a]
@@ -163,9 +155,9 @@ def gaussian_lines(s: ReconstructionSettings) -> dict[str, list[Start]]:
     return {
         "Gaussian + random normal": random_starts(s, *gaussians(s)),
         "Gaussian + VI3NR, Monte Carlo": [
-            start(s, gaussian, "vi3nr", sigma_p=sigma_p, **MONTE_CARLO) for gaussian, sigma_p in pairs
+            start_of(s, gaussian, "vi3nr", sigma_p=sigma_p, **MONTE_CARLO) for gaussian, sigma_p in pairs
         ],
-        "Gaussian + VI3NR": [start(s, gaussian, "vi3nr", sigma_p=sigma_p) for gaussian, sigma_p in pairs],
+        "Gaussian + VI3NR": [start_of(s, gaussian, "vi3nr", sigma_p=sigma_p) for gaussian, sigma_p in pairs],
     }
 
 
@@ -173,7 +165,7 @@ def siren_lines(s: ReconstructionSettings) -> dict[str, list[Start]]:
     """Return the two lines of sines."""
     return {
         "SIREN + random normal": random_starts(s, Sine(30.0)),
-        "SIREN + SIREN init": [start(s, Sine(30.0), "siren")],
+        "SIREN + SIREN init": [start_of(s, Sine(30.0), "siren")],
     }
 
 
@@ -182,11 +174,5 @@ def sinc_lines(s: ReconstructionSettings, omega: float, sigma_p: float) -> dict[
     sinc = Sinc(omega)
     return {
         "Sinc + random normal": random_starts(s, sinc),
-        "Sinc + VI3NR, Monte Carlo": [start(s, sinc, "vi3nr", sigma_p=sigma_p, **MONTE_CARLO)],
+        "Sinc + VI3NR, Monte Carlo": [start_of(s, sinc, "vi3nr", sigma_p=sigma_p, **MONTE_CARLO)],
     }
-
-
-def shown_mean(numbers: Sequence[float], digits: int) -> str:
-    """Return the mean of some figures for a cell."""
-    average = mean(numbers)
-    return "-" if average is None else f"{average:.{digits}f}"

@@ -13,10 +13,7 @@ from fastsnf.studies.table import Table, figure
 from fastsnf.studies.vi3nr.config import SdfSettings
 from fastsnf.studies.vi3nr.fits import Start
 from fastsnf.studies.vi3nr.reconstruction import Reconstruction, gaussian_lines, sinc_lines, siren_lines
-from fastsnf.train import FitConfig, FitResult
-
-ROWS = 100
-"""Points of a curve."""
+from fastsnf.train import FitResult
 
 NEAR, SPREAD = 1.0, (0.2, 0.002)
 """Samples as BACON draws them, whose shapes the paper takes: all about the surface, coarsely and finely."""
@@ -63,19 +60,6 @@ class Shapes(Reconstruction[SdfSettings]):
             )
             self._opened = path, signal
         return self._opened[1]
-
-    def config(self, facts: Mapping[str, Any]) -> FitConfig:
-        """Return the settings of a row's fit: mini-batches, the mean squared error of distances."""
-        return FitConfig(
-            steps=facts["steps"],
-            lr=facts["lr"],
-            schedule=facts["schedule"],
-            batch_size=facts["batch"] or "full",
-            seed=facts["seed"],
-            device=facts["device"],
-            preview_every=0,
-            log_every=max(1, facts["steps"] // ROWS),
-        )
 
     def figures(self, result: FitResult, signal: Signal) -> dict[str, Any]:
         """Return IoU of the insides, PSNR and mean absolute error of the distances, on the grid."""

@@ -7,7 +7,7 @@ from PIL import Image as Pillow
 
 from fastsnf.studies import reproduce
 from fastsnf.studies.nfsl.config import INITS
-from fastsnf.studies.nfsl.images import field_of, verdict
+from fastsnf.studies.nfsl.initializers import field_of, verdict
 from fastsnf.studies.pictures import NO_DATA
 from fastsnf.studies.study import Outcome, Row
 

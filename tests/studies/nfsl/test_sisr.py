@@ -9,7 +9,7 @@ from fastsnf.errors import InputError
 from fastsnf.signals import Image
 from fastsnf.studies import reproduce
 from fastsnf.studies.nfsl.config import INITS, SisrSettings
-from fastsnf.studies.nfsl.images import field_of
+from fastsnf.studies.nfsl.initializers import field_of
 from fastsnf.studies.pictures import NO_DATA
 from fastsnf.train import load
 from fastsnf.train.metrics import psnr

@@ -9,12 +9,9 @@ from fastsnf.studies import reproduce
 from fastsnf.studies.vi3nr import heatmap, tables
 from fastsnf.studies.vi3nr.heatmap import agreement, best_on_grid, slope
 from fastsnf.studies.vi3nr.report import PAPERS
+from tests.studies.pieces import cells
 
 SMALL = {"layers": 3, "width": 16, "batch": 4, "seeds": 2, "samples": (1000,)}
-
-
-def cells(table, row):
-    return dict(zip(table.columns, next(r for r in table.rows if r[0] == row), strict=True))
 
 
 def test_tables_end_to_end_and_again(tmp_path, request):
