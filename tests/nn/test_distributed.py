@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import os
-import socket
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from torch import distributed, multiprocessing
 from fastsnf.nn import SNF
 from tests.cases import generator, random_points
 from tests.tolerances import FLOAT32, assert_close
+from tests.train.gang import free_port
 
 PROCESSES = 2
 STEPS = 3
@@ -51,12 +51,6 @@ def work(rank: int, port: int, folder: str, x: torch.Tensor, y: torch.Tensor) ->
     # Without destructors: gloo's (torch 2.13) joins its threads under the interpreter's lock, which one of
     # them may wait for to let go of the last all-reduce, and the process never ends.
     os._exit(0)
-
-
-def free_port() -> int:
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        return server.getsockname()[1]
 
 
 @pytest.mark.skipif(not distributed.is_available(), reason="this torch has no distributed package")

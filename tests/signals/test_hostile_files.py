@@ -20,6 +20,7 @@ from fastsnf.signals import Image
 from fastsnf.signals.native_messages import native_messages
 from fastsnf.signals.read_image import MAX_PIXELS
 from tests.cases import count
+from tests.signals.damage import flips, lengths
 from tests.signals.files import chunk, encoded, noise, png
 
 H, W = 21, 34
@@ -44,9 +45,7 @@ FILES: dict[str, bytes] = {
 @pytest.mark.parametrize("name", FILES)
 def test_truncated_files_are_refused(tmp_path: Path, name: str) -> None:
     whole, path = FILES[name], tmp_path / "x"
-    rng = np.random.default_rng(0)
-    lengths = {len(whole) - 1, len(whole) - 2, 0, 1, 8, *rng.integers(0, len(whole), count(200)).tolist()}
-    for length in sorted(lengths):
+    for length in lengths(len(whole), count(200)):
         path.write_bytes(whole[:length])
         with pytest.raises(InputError, match="expected"):
             Image.open(path)
@@ -57,13 +56,8 @@ def test_truncated_files_are_refused(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize("name", FILES)
 def test_files_with_a_flipped_bit_never_crash(tmp_path: Path, name: str) -> None:
     whole, path = FILES[name], tmp_path / "x"
-    rng = np.random.default_rng(1)
     refused = 0
-    for _ in range(count(100)):
-        data = bytearray(whole)
-        # Half of the damage in the first bytes, where sizes and types are.
-        place = rng.integers(0, len(whole) if rng.random() < 0.5 else min(64, len(whole)))
-        data[place] ^= 1 << rng.integers(0, 8)
+    for data in flips(whole, count(100), head=64):
         path.write_bytes(data)
         try:
             image = Image.open(path, max_pixels=10**6)

@@ -265,13 +265,6 @@ def test_building_from_a_function_takes_little_memory(
         tracemalloc.stop()
 
 
-@pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "cache"
-    monkeypatch.setenv("FASTSNF_CACHE", str(folder))
-    return folder
-
-
 def test_files_of_arrays_are_opened_through_bits_that_are_built_once(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,6 +17,7 @@ from fastsnf.errors import InputError
 from fastsnf.signals import PointCloud
 from tests.cases import count
 from tests.signals.clouds import ply, properties
+from tests.signals.damage import flips, lengths
 
 XYZ, NORMALS, COLORS = ("x", "y", "z"), ("nx", "ny", "nz"), ("red", "green", "blue")
 
@@ -209,9 +210,7 @@ def test_a_fit_comes_close(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", [True, False])
 def test_truncated_ply_files_are_refused(tmp_path: Path, text: bool) -> None:
     whole, path = ply(properties((*XYZ, *NORMALS)), text=text), tmp_path / "a.ply"
-    rng = np.random.default_rng(0)
-    lengths = {len(whole) - 1, len(whole) - 2, 0, 1, 8, *rng.integers(0, len(whole), count(200)).tolist()}
-    for length in sorted(lengths):
+    for length in lengths(len(whole), count(200)):
         path.write_bytes(whole[:length])
         with pytest.raises(InputError, match="expected"):
             PointCloud.open(path)
@@ -222,11 +221,8 @@ def test_truncated_ply_files_are_refused(tmp_path: Path, text: bool) -> None:
 @pytest.mark.parametrize("text", [True, False])
 def test_damaged_ply_files_never_crash(tmp_path: Path, text: bool) -> None:
     whole, path = ply(properties((*XYZ, *NORMALS, *COLORS)), text=text), tmp_path / "a.ply"
-    rng, refused = np.random.default_rng(1), 0
-    for _ in range(count(200)):
-        data = bytearray(whole)
-        place = rng.integers(0, len(whole) if rng.random() < 0.5 else 260)
-        data[place] ^= 1 << rng.integers(0, 8)
+    refused = 0
+    for data in flips(whole, count(200), head=260):
         path.write_bytes(data)
         try:
             cloud = PointCloud.open(path)
@@ -242,15 +238,13 @@ def test_damaged_ply_files_never_crash(tmp_path: Path, text: bool) -> None:
 def test_damaged_npz_files_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.npz"
     np.savez_compressed(path, points=np.random.default_rng(0).normal(size=(50, 3)), values=np.arange(50.0))
-    whole, rng = path.read_bytes(), np.random.default_rng(2)
-    for length in rng.integers(0, len(whole), count(200)):
+    whole = path.read_bytes()
+    for length in lengths(len(whole), count(200)):
         path.write_bytes(whole[:length])
         with pytest.raises(InputError, match="expected"):
             PointCloud.open(path)
     cloud = None
-    for _ in range(count(200)):
-        data = bytearray(whole)
-        data[rng.integers(0, len(whole))] ^= 1 << rng.integers(0, 8)
+    for data in flips(whole, count(200)):
         path.write_bytes(data)
         try:
             cloud = PointCloud.open(path)

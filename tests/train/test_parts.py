@@ -18,16 +18,10 @@ from tests.cases import count
 from tests.train.samples import BATCHES, fit_small, holey_samples, same_state, small_field, small_image
 from tests.train.tape import TapeGraphs
 
+pytestmark = pytest.mark.usefixtures("new_process")
+
 CPU = torch.device("cpu")
 TOLERANCE = 1e-6
-
-
-@pytest.fixture(autouse=True)
-def _new_process():
-    torch.set_num_threads(1)
-    chunks.forget()
-    yield
-    chunks.forget()
 
 
 def make_parts(loss="mse", *, weighted=False, chunk=None, dtype=torch.float32, **options):

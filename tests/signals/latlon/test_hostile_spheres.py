@@ -15,6 +15,7 @@ from fastsnf.signals.latlon.dataset import read_dataset
 from fastsnf.signals.latlon.read import read_table
 from fastsnf.signals.latlon.table import Table
 from tests.cases import count
+from tests.signals.damage import flips
 from tests.signals.latlon.files import LATITUDES, LONGITUDES, SHAPE, dataset, field, grib, has_eccodes, netcdf
 from tests.signals.latlon.trials import answers_of, refused
 
@@ -49,15 +50,6 @@ def cuts(whole: bytes) -> list[bytes]:
     return [whole[:place] for place in sorted(places)]
 
 
-def flips(whole: bytes) -> list[bytes]:
-    """The file with one bit changed, at random places."""
-    rng = np.random.default_rng(1)
-    copies = [bytearray(whole) for _ in range(count(200))]
-    for copy in copies:
-        copy[rng.integers(0, len(whole))] ^= 1 << rng.integers(0, 8)
-    return [bytes(copy) for copy in copies]
-
-
 def same(table: Table, whole: Table) -> bool:
     return np.array_equal(table.values, whole.values) and table.lattice == whole.lattice
 
@@ -78,7 +70,7 @@ def test_damage_in_this_process(tmp_path: Path, name: str, capfd: pytest.Capture
     assert table is not None
     for data in cuts(whole):
         assert read_or_none(path, data) is None
-    found = [read_or_none(path, data) for data in flips(whole)]
+    found = [read_or_none(path, data) for data in flips(whole, count(200))]
     assert None in found
     for other in found:
         if other is not None:
@@ -90,7 +82,7 @@ def test_damage_in_this_process(tmp_path: Path, name: str, capfd: pytest.Capture
 @pytest.mark.parametrize("name", ["netcdf4", "netcdf4 with checksums", "grib edition 1", "grib edition 2"])
 def test_damage_in_the_child(tmp_path: Path, name: str) -> None:
     whole = make(name, tmp_path)
-    short, changed = cuts(whole), flips(whole)
+    short, changed = cuts(whole), list(flips(whole, count(200)))
     if name == "netcdf4 with checksums":  # of every variable: all that changes in them is seen
         start = whole.index(field().tobytes())
         for place in np.random.default_rng(2).integers(start, start + field().nbytes, count(200)):

@@ -20,13 +20,6 @@ pytest.importorskip("igl")
 CENTRE = (10.0, -3.0, 2.0)
 
 
-@pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "cache"
-    monkeypatch.setenv("FASTSNF_CACHE", str(folder))
-    return folder
-
-
 def test_a_mesh_file_is_opened_through_bits_that_are_built_once(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
