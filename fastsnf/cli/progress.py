@@ -79,13 +79,20 @@ class Progress(Callback):
             self._live.update(_bar(line, state) if wide else line, refresh=True)
 
     def on_preview(self, state: FitState) -> None:
-        """Say once where a viewer can watch."""
-        if state.run is not None and not self._previewed:
-            self._previewed = True
-            picture = state.run / state.signal.default_name
-            self._console.print(
-                f"a first picture is in {picture}, renewed as the fit goes on", soft_wrap=True
-            )
+        """Say once where a viewer can watch; of a large signal, what its sampled points say each time."""
+        preview = state.preview
+        if preview is not None and preview.sampled is not None:
+            from fastsnf.analysis.run_report.numbers import said
+
+            known = ", ".join(said(name, value) for name, value in preview.metrics.items())
+            self._console.print(f"preview at {preview.sampled:,} points: {known}", soft_wrap=True)
+        elif state.run is not None and not self._previewed:
+            made = state.run / state.signal.default_name
+            if made.exists():  # a solid that is nowhere has no mesh
+                self._previewed = True
+                self._console.print(
+                    f"a first reconstruction is in {made}, renewed as the fit goes on", soft_wrap=True
+                )
 
     def on_evaluate(self, done: int, total: int, state: FitState) -> None:
         """Show how far the last evaluation is, where it takes long."""

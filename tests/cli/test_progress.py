@@ -78,18 +78,35 @@ def follow(console, steps, monkeypatch, seconds_a_step=1.0):
     for step in range(1, steps + 1):
         now[0] = step * seconds_a_step
         watcher.on_log({}, state(step=step, max_steps=steps))
-    watcher.on_preview(state())
-    watcher.on_preview(state())
+    watcher.on_preview(state(preview=None))
+    watcher.on_preview(state(preview=None))
     watcher.on_end(SimpleNamespace())
     watcher.close()
 
 
-def test_without_a_terminal_lines_are_plain_and_few(monkeypatch):
+def test_a_preview_of_a_sample_says_what_it_measured(capsys):
     stream = io.StringIO()
+    preview = SimpleNamespace(sampled=262_144, metrics={"psnr": 20.0, "iou": 0.9})
+    Progress(Console(file=stream, width=200)).on_preview(state(preview=preview))
+    assert stream.getvalue() == "preview at 262,144 points: PSNR 20.00 dB, IoU 0.9000\n"
+
+
+def test_a_reconstruction_that_is_not_there_is_not_announced(tmp_path):
+    stream = io.StringIO()
+    watcher = Progress(Console(file=stream, width=200))
+    watcher.on_preview(state(preview=None, run=tmp_path / "nowhere"))
+    assert not stream.getvalue()
+
+
+def test_without_a_terminal_lines_are_plain_and_few(monkeypatch, tmp_path):
+    stream = io.StringIO()
+    monkeypatch.chdir(tmp_path)
+    Path("runs/photo").mkdir(parents=True)
+    Path("runs/photo/reconstruction.png").touch()
     follow(Console(file=stream, width=20), 21, monkeypatch)
     lines = stream.getvalue().splitlines()
     assert [line.split()[1] for line in lines[:-1]] == ["1/21", "6/21", "11/21", "16/21", "21/21"]
-    assert lines[-1] == "a first picture is in runs/photo/reconstruction.png, renewed as the fit goes on"
+    assert lines[-1] == "a first reconstruction is in runs/photo/reconstruction.png, renewed as the fit goes on"
     assert "\x1b" not in stream.getvalue()
 
 
