@@ -119,15 +119,15 @@ def _check(source: Source, name: str, data: Any) -> None:
             f"expected an array of {source.name!r} compressed by {', '.join(_FILTERS.values())} or not at "
             f"all; got {name!r} with the filters {codes}; rewrite it, as with: h5repack -f GZIP=4"
         )
+    if data.chunks is not None:
+        check_limit(source.name, math.prod(data.chunks) * data.dtype.itemsize, MAX_CHUNK)
+    if not data.id.get_storage_size():
+        raise ValueError(f"{name!r}, of which nothing was ever written")
     if data.chunks is None:
-        if (
-            data.id.get_storage_size() not in (0, nbytes)
-            or nbytes > source.size > 0 < data.id.get_storage_size()
-        ):
+        if data.id.get_storage_size() != nbytes or nbytes > source.size:
             raise ValueError(f"{data.id.get_storage_size()} bytes of {name!r}, where {nbytes} are promised")
         return
     chunk = math.prod(data.chunks) * data.dtype.itemsize
-    check_limit(source.name, chunk, MAX_CHUNK)
     for place in range(data.id.get_num_chunks()):
         info = data.id.get_chunk_info(place)
         if info.size > 2 * chunk + _SLACK or info.byte_offset + info.size > source.size:

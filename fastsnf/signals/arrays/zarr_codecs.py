@@ -86,7 +86,7 @@ def check_chunks(
     itemsize: int,
     codecs: Sequence[str],
 ) -> None:
-    """Raise `ValueError` for files of the array `name` that are none of its chunks.
+    """Raise `ValueError` for files of the array `name` that are none of its chunks, or when it has none.
 
     Args:
         files: those of the store; in an archive nothing but chunks may lie beside the description.
@@ -99,12 +99,14 @@ def check_chunks(
     sharded = "sharding_indexed" in codecs
     most = (_SHARD_OVERHEAD if sharded else 2) * nbytes + _SLACK
     counts = [-(-size // side) for size, side in zip(shape, chunk, strict=True)]
+    chunks = 0
     for file, key in _beside(files, name):
         place = _PLACE.fullmatch(key)
         if place is None:
             if files.archive:
                 raise ValueError(f"a file {file!r} that is no chunk")
             continue
+        chunks += 1
         numbers = [int(number) for number in re.split("[./]", place[1])]
         if len(numbers) != len(counts) or any(n >= most for n, most in zip(numbers, counts, strict=True)):
             raise ValueError(f"a chunk {file!r} beyond the sizes {list(shape)}")
@@ -112,6 +114,8 @@ def check_chunks(
             raise ValueError(f"a chunk {file!r} of {files.sizes[file]} bytes, where {nbytes} are promised")
         if not sharded:
             _check_chunk(files, file, nbytes, codecs)
+    if not chunks:
+        raise ValueError(f"{name or 'the array'}, of which nothing was ever written, or all was lost")
 
 
 def _beside(files: StoreFiles, name: str) -> Iterator[tuple[str, str]]:

@@ -298,3 +298,26 @@ def test_what_is_copied_has_holes_where_there_is_nothing(monkeypatch: pytest.Mon
     os.close(files[0])
     assert status.st_size == array.nbytes
     assert 512 * status.st_blocks < array.nbytes / 2
+
+
+@pytest.mark.parametrize("chunks", [None, (2, 2, 2)])
+def test_hdf5_of_which_nothing_was_written_is_refused(tmp_path: Path, chunks: tuple[int, ...] | None) -> None:
+    library, path = pytest.importorskip("h5py"), tmp_path / "a.h5"
+    with library.File(path, "w") as file:
+        file.create_dataset("a", (4, 4, 4), "f4", chunks=chunks)
+    with pytest.raises(InputError, match="nothing was ever written"):
+        read_array(path)
+    with library.File(path, "a") as file:
+        file["a"][0, 0, 0] = 1
+    with read_array(path) as array:
+        assert array.whole().sum() == 1
+
+
+def test_a_zarr_store_that_lost_every_chunk_is_refused(tmp_path: Path) -> None:
+    library, path = pytest.importorskip("zarr"), tmp_path / "a.zarr"
+    array = library.create_array(str(path), shape=(4, 4, 4), chunks=(2, 2, 2), dtype="f4")
+    with pytest.raises(InputError, match="nothing was ever written"):
+        read_array(path)
+    array[0, 0, 0] = 1
+    with read_array(path) as found:
+        assert found.whole().sum() == 1
