@@ -180,6 +180,8 @@ class Table1Settings(Settings):
     lr: float = setting(
         0.0, "Learning rate; 0: 1e-4, of occupancy 5e-3 as in WIRE's script.", "LR", least=0.0
     )
+    batch: int = setting(100_000, "Points a step of the fits to occupancy, as in the paper.", least=1)
+    alpha: float = setting(0.0, "Factor of weight scaling; 0: that of Table 2.", "A", least=0.0)
     size: int = setting(0, "Pixels along a side, or voxels along a mesh's longest side.", least=0)
     hidden_features: int = setting(0, "Width of the real fields.", "F", least=0)
     hidden_layers: int = setting(3, "Hidden layers after the first.", "L", least=1)

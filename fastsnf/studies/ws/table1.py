@@ -12,6 +12,7 @@ from fastsnf.analysis.panels import Line, Lines, draw_panels
 from fastsnf.nn import Field, make_field
 from fastsnf.signals import Signal
 from fastsnf.signals import open as open_signal
+from fastsnf.signals.kinds import DEFAULTS
 from fastsnf.studies.files import NO_DATA, digest_of_file, file_called, files_of, solid
 from fastsnf.studies.fitting import curve_of, fit_in, full_batch, run_folder
 from fastsnf.studies.means import deviation, mean, values
@@ -25,9 +26,6 @@ from fastsnf.train.placement import resolve_device
 CURVES = "curves.png"
 ROWS = 100
 """Points of a curve."""
-BATCH = 100_000
-"""Points a step of the occupancy fits."""
-
 FIELDS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "xavier": ("snf", {"init": "xavier-uniform"}),
     "relu-pe": ("relu-pe", {}),
@@ -73,6 +71,8 @@ class Table1(Study[Table1Settings]):
             "size": s.size or 512,
             "hidden_features": s.hidden_features or WIDTHS[s.signal],
             "hidden_layers": s.hidden_layers,
+            "batch": s.batch,
+            "alpha": s.alpha or DEFAULTS[s.signal].alpha,
             "device": str(resolve_device(s.device)),
         }
         return [
@@ -153,6 +153,7 @@ def signal_of(path: Path, facts: Mapping[str, Any]) -> Signal:
 def field_of(facts: Mapping[str, Any], signal: Signal) -> Field:
     """Return the field of a row in its initial state, with the settings of Table 2 for its kind of signal."""
     preset, overrides = FIELDS[facts["method"]]
+    alpha = {"alpha": facts["alpha"]} if facts["method"] == "weight-scaling" else {}
     return make_field(
         preset,
         signal.in_features,
@@ -163,6 +164,7 @@ def field_of(facts: Mapping[str, Any], signal: Signal) -> Field:
         hidden_features=facts["hidden_features"],
         hidden_layers=facts["hidden_layers"],
         **overrides,
+        **alpha,
     )
 
 
@@ -177,7 +179,7 @@ def config_of(facts: Mapping[str, Any]) -> FitConfig:
         epochs=facts["steps"],
         lr=facts["lr"],
         schedule="exponential:0.2",
-        batch_size=BATCH,
+        batch_size=facts["batch"],
         seed=facts["seed"],
         device=facts["device"],
         preview_every=0,
@@ -190,8 +192,8 @@ def notes_of(settings: Table1Settings) -> tuple[str, ...]:
     notes = [] if steps in (0, paper) else [f"{steps:,} steps here, {paper:,} in the paper."]
     if settings.signal == OCCUPANCY:
         notes.append(
-            "Steps are passes over the grid in batches of 100,000; Lucy's voxels are not public, only the "
-            "scan. The hidden layers' omega is the first one's, as in WIRE's script."
+            f"Steps are passes over the grid in batches of {settings.batch:,} (the paper: 100,000); Lucy's "
+            "voxels are not public, only the scan. The hidden layers' omega is the first one's, as in WIRE's script."
         )
     if settings.signal == "sphere":
         notes.append(
@@ -201,6 +203,8 @@ def notes_of(settings: Table1Settings) -> tuple[str, ...]:
         notes.append(
             "mfn and sinc stand on the paper's poster, without their settings: ours are the presets'."
         )
+    if settings.alpha:
+        notes.append(f"alpha {settings.alpha:g} here, {DEFAULTS[settings.signal].alpha:g} in the paper.")
     return tuple(notes)
 
 

@@ -75,7 +75,7 @@ def test_fields_have_the_values_of_table_2():
     class Shape:
         in_features, out_features, shape, kind = 1, 1, (4096,), "audio"
 
-    facts = {"hidden_features": 16, "hidden_layers": 2, "seed": 0}
+    facts = {"hidden_features": 16, "hidden_layers": 2, "seed": 0, "alpha": 2.0}
     scaled = field_of({**facts, "method": "weight-scaling"}, Shape)
     siren = field_of({**facts, "method": "siren"}, Shape)
     assert [act.omega for act in scaled.spec.activations[:-1]] == [3000.0, 30.0, 30.0]
@@ -88,7 +88,7 @@ def test_fields_have_the_values_of_table_2():
 
 
 def test_occupancy_fits_are_wires_loop_and_the_others_take_all_points():
-    facts = {"steps": 50, "lr": 5e-3, "seed": 3, "device": "cpu"}
+    facts = {"steps": 50, "lr": 5e-3, "seed": 3, "device": "cpu", "batch": 100_000}
     config = config_of({**facts, "signal": "occupancy"})
     assert (config.epochs, config.batch_size, config.schedule) == (50, 100_000, "exponential:0.2")
     config = config_of({**facts, "signal": "audio"})
