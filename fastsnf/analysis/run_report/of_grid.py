@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from fastsnf.signals.signal import Signal
     from fastsnf.train import FitResult
 
+ALIKE = 1e-4
+"""Lengths that differ by less, of the longest, are the same but for rounding."""
 MOST_LINE = 1 << 22
 """Points of a line that are shown at most: those at its start."""
 
@@ -42,13 +44,19 @@ def line(result: FitResult, signal: Signal) -> Gallery:
 
 
 def planes(result: FitResult, signal: Signal, slices: list[Slice]) -> Gallery:
-    """Return target, reconstruction and error of slices, and the spectrum of the first one's error."""
+    """Return target, reconstruction and error of slices, and the spectrum of the first one's error.
+
+    What is shown is in the user's units; the spectrum is that of the values that are fitted.
+    """
     groups, spectra, of = [], {}, ""
     for number, cut in enumerate(slices):
         target, found = signal.targets(cut.index), reconstructed.at(result, signal, cut.index)
         weights = None if signal.weights is None else signal.weights[cut.index]
         title = f"Slice of {cut.title}" if len(slices) > 1 else ""
-        groups.append(Group(title, plane(target, found, weights, cut), cut.note))
+        before, after, said = comparable(signal.to_units(target), signal.to_units(found), weights)
+        groups.append(
+            Group(title, plane(before, after, weights, cut), "; ".join(filter(None, (said, cut.note))))
+        )
         if number == 0:
             shape = (*cut.shape, signal.out_features)
             error = known(found - target, weights).reshape(shape)
@@ -68,6 +76,20 @@ def plane(target: Tensor, found: Tensor, weights: Tensor | None, cut: Slice) -> 
         levels("after: the reconstruction", after, low, high),
         errors("absolute error", error),
     ]
+
+
+def comparable(target: Tensor, found: Tensor, weights: Tensor | None = None) -> tuple[Tensor, Tensor, str]:
+    """Return values `[n, C]` of which a picture says something, and in words what it shows of them.
+
+    Of vectors that is their length, unless all are as long: of normals and directions the first component.
+    """
+    if target.shape[1] == 1:
+        return target, found, ""
+    lengths = magnitudes(target, weights)
+    known = lengths[np.isfinite(lengths)]
+    if known.size and float(np.ptp(known)) <= ALIKE * float(known.max()):
+        return target[:, :1], found[:, :1], "the first component of vectors that are all as long"
+    return target, found, "the length of vectors"
 
 
 def strength(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fastsnf.analysis.run_report import reconstructed
 from fastsnf.analysis.run_report.gallery import Gallery, Group
-from fastsnf.analysis.run_report.of_grid import magnitudes
+from fastsnf.analysis.run_report.of_grid import comparable, magnitudes
 from fastsnf.analysis.run_report.picture import errors, levels
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ def gallery(result: FitResult, signal: Signal) -> Gallery:
     step = -(-signal.size // MOST_POINTS)
     index = torch.arange(0, signal.size, step)
     places = signal.batch(index)[0].double().numpy()
-    target, found = signal.targets(index), reconstructed.at(result, signal, index)
     weights = None if signal.weights is None else signal.weights[index]
+    target, found, said = comparable(signal.targets(index), reconstructed.at(result, signal, index), weights)
     shown = [magnitudes(target, weights), magnitudes(found, weights)]
     error = magnitudes(found - target, weights, absolute=True)
     there = shown[0][np.isfinite(shown[0])]
@@ -47,7 +47,8 @@ def gallery(result: FitResult, signal: Signal) -> Gallery:
             errors("absolute error", difference),
         ]
         title = f"Axis {down} down, axis {across} across" if places.shape[1] > 1 else ""
-        groups.append(Group(title, pictures, "means of the points in each pixel; grey: none"))
+        note = "means of the points in each pixel; grey: none"
+        groups.append(Group(title, pictures, "; ".join(filter(None, (said, note)))))
     return Gallery(groups)
 
 

@@ -14,7 +14,7 @@ from fastsnf.analysis.run_report.of_solid import EXTRA, INSIDE, MISSING, OUTSIDE
 from fastsnf.analysis.run_report.of_sound import spectrogram
 from fastsnf.analysis.run_report.picture import ERRORS
 from fastsnf.analysis.run_report.wave import envelope
-from fastsnf.signals import Audio, Image, Occupancy, Samples, Sphere, Video, Volume
+from fastsnf.signals import Audio, Image, Occupancy, PointCloud, Samples, Sphere, Video, Volume
 from fastsnf.signals.bits import BitGrid
 from fastsnf.signals.kinds import KINDS
 
@@ -147,6 +147,29 @@ def test_a_map_has_north_up_and_east_to_the_right_whatever_the_order_of_the_file
         brightness = pixels(shown).sum(axis=2)
         assert np.unravel_index(brightness.argmax(), brightness.shape) == (0, 2)
         assert np.unravel_index(brightness.argmin(), brightness.shape) == (1, 0)
+
+
+def test_slices_are_in_the_units_of_the_file():
+    numbers = 270 + 30 * random_of(3, 4, 5).numpy()
+    numbers[1, 0, :2] = 270, 300
+    signal = Volume.from_array(numbers)
+    shown = gallery(result(signal, signal.values + 0.1), signal).groups[0].pictures
+    assert (shown[1].scale.low, shown[1].scale.high) == ("270", "300")
+    assert shown[2].scale.high == "3"  # a tenth of the range everywhere
+
+
+def test_of_vectors_of_one_length_the_first_component_is_seen():
+    directions = torch.nn.functional.normalize(random_of(60, 3) - 0.5, dim=1)
+    lengths = torch.linspace(1, 2, 60)[:, None]
+    for values, said in ((directions, "the first component"), (directions * lengths, "the length of")):
+        cloud = PointCloud.from_arrays(random_of(60, 3), values)
+        group = gallery(result(cloud, cloud.values), cloud).groups[0]
+        assert group.note.startswith(said)
+        shown = values[:, 0] if "first" in said else values.norm(dim=1)
+        ends = (group.pictures[0].scale.low, group.pictures[0].scale.high)
+        assert ends == (f"{shown.min():.3g}", f"{shown.max():.3g}")
+        block = Samples.from_array(values.reshape(3, 4, 5, 3))
+        assert gallery(result(block, block.values), block).groups[0].note.startswith(said)
 
 
 def test_a_tone_is_one_line_of_the_spectrogram():
