@@ -13,7 +13,8 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from fastsnf.errors import InputError
-from fastsnf.signals.signal import Signal, described
+from fastsnf.signals.described import described
+from fastsnf.signals.signal import Signal
 from fastsnf.signals.sound.header import BITS
 from fastsnf.signals.sound.read import MAX_SAMPLES, read_sound
 from fastsnf.signals.sound.write import write_sound

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from fastsnf.errors import InputError, RunError
 from fastsnf.signals.atomic import WRONG_PLACE, replacing
 from fastsnf.signals.bit_sidecar import as_json, damaged, read_sidecar, sidecar_of, write_sidecar
-from fastsnf.signals.bits import PIECE, BitGrid, checked_voxels, octets_of, packed_octets
+from fastsnf.signals.bits import BitGrid, checked_voxels, octets_of, packed_octets
 from fastsnf.signals.progress import Progress
 
 _NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
@@ -219,10 +219,7 @@ def _reserve(file: IO[bytes], size: int) -> None:
 
 def _sha256(file: IO[bytes]) -> str:
     """Return the SHA-256 of an open file, read rather than mapped so that it does not count as memory."""
-    hasher, buffer = hashlib.sha256(), bytearray(PIECE)
-    while count := file.readinto(buffer):  # type: ignore[attr-defined]
-        hasher.update(memoryview(buffer)[:count])
-    return hasher.hexdigest()
+    return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
 
 
 @contextlib.contextmanager

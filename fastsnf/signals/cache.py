@@ -13,8 +13,6 @@ from typing import Any
 
 from fastsnf.errors import InputError
 
-_PIECE = 1 << 20
-
 
 def cache_folder(cache: str | os.PathLike[str] | None = None) -> Path:
     """Return the folder for files that can be made again, made if need be.
@@ -71,18 +69,10 @@ def key_of(facts: Mapping[str, Any]) -> str:
 
 def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file, or of all files of a folder with their names, in hexadecimal."""
-    hasher = hashlib.sha256()
     if not path.is_dir():
-        _add(hasher, path)
-        return hasher.hexdigest()
-    for file in sorted(entry for entry in path.rglob("*") if entry.is_file()):
-        inner = hashlib.sha256()
-        _add(inner, file)
-        hasher.update(f"{file.relative_to(path)}\0{inner.hexdigest()}\n".encode(errors="surrogateescape"))
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    hasher = hashlib.sha256()
+    for inner in sorted(entry for entry in path.rglob("*") if entry.is_file()):
+        hasher.update(f"{inner.relative_to(path)}\0{sha256_of(inner)}\n".encode(errors="surrogateescape"))
     return hasher.hexdigest()
-
-
-def _add(hasher: Any, path: Path) -> None:
-    with path.open("rb") as file:
-        while piece := file.read(_PIECE):
-            hasher.update(piece)

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from fastsnf.errors import InputError
 from fastsnf.signals.frame import Frame
-from fastsnf.signals.signal import described
 
 MAX_AXES = 16
 """Coordinates that a point may have."""
-
-Bounds = tuple[tuple[float, float], ...]
-"""(low, high) of the coordinates along each axis."""
 
 
 def frame_of(points: np.ndarray[Any, Any]) -> Frame:
@@ -35,13 +30,3 @@ def frame_of(points: np.ndarray[Any, Any]) -> Frame:
             f"expected points that differ; got {len(points)} within {high - low:g} of each other"
         )
     return Frame((scale,) * points.shape[1], tuple((mean + (low + high) / 2).tolist()))
-
-
-def described_bounds(metadata: Mapping[str, Any], kind: str, axes: int) -> Bounds:
-    """Return the ``bounds`` of `axes` axes in `metadata`, or raise `InputError`."""
-    pairs = described(metadata, kind, "bounds", list)
-    if len(pairs) != axes or not all(isinstance(pair, list) and len(pair) == 2 for pair in pairs):
-        raise InputError(f"expected the bounds of {axes} axes in the metadata of {kind}; got {pairs!r}")
-    if not all(isinstance(end, int | float) and math.isfinite(end) for pair in pairs for end in pair):
-        raise InputError(f"expected finite bounds in the metadata of {kind}; got {pairs!r}")
-    return tuple((float(low), float(high)) for low, high in pairs)

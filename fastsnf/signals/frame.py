@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from fastsnf.errors import InputError
+from fastsnf.signals.described import described_numbers
 from fastsnf.signals.grid import Grid
 
 
@@ -80,19 +81,8 @@ class Frame:
     @classmethod
     def from_metadata(cls, metadata: object, axes: int) -> Self:
         """Return the frame of `axes` axes that `metadata` describes, or raise `InputError`."""
-        parts = [metadata.get(key) for key in ("scale", "centre")] if isinstance(metadata, Mapping) else []
-        if len(parts) != 2 or not all(_numbers(part, axes) for part in parts):
-            raise InputError(
-                f"expected a frame with the scale and the centre of {axes} axes in the metadata; got "
-                f"{metadata!r}; the file is damaged"
-            )
-        return cls(*(tuple(float(number) for number in part) for part in parts))  # type: ignore[union-attr]
-
-
-def _numbers(part: object, count: int) -> bool:
-    """Return whether `part` is a list of `count` numbers."""
-    numbers = part if isinstance(part, list) and len(part) == count else [None]
-    return all(isinstance(number, int | float) and not isinstance(number, bool) for number in numbers)
+        found = metadata if isinstance(metadata, Mapping) else {}
+        return cls(*(described_numbers(found, "a frame", key, axes) for key in ("scale", "centre")))
 
 
 def _dtype(points: Tensor) -> torch.dtype:

@@ -12,11 +12,12 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from fastsnf.errors import InputError
+from fastsnf.signals.described import described
 from fastsnf.signals.image_rendering import ImageRendering
 from fastsnf.signals.picture import Picture, in_mode, picture_from_samples, resized, with_weights
 from fastsnf.signals.read_image import MAX_PIXELS, read_picture
 from fastsnf.signals.rendering import Rendering
-from fastsnf.signals.signal import Signal, described
+from fastsnf.signals.signal import Signal
 from fastsnf.signals.size import parse_size
 from fastsnf.signals.write_image import ENCODERS, quantised, write_picture
 

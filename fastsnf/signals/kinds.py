@@ -49,10 +49,13 @@ DEFAULTS: dict[str, FieldDefaults] = {kind: FieldDefaults.of(kind) for kind in K
 ARRAYS = (".npy", ".npz", ".mat", ".zarr", ".h5", ".hdf5", ".nrrd", ".zip")
 """Suffixes of arrays, which hold an occupancy grid or a volume: their content decides. A zip has one file."""
 
+MESHES = (".obj", ".ply", ".stl", ".off", ".glb")
+"""Suffixes of meshes that are read."""
+
 FILE_KINDS: dict[str, tuple[str, ...]] = {
     "image": (".png", ".jpg", ".jpeg", ".tif", ".tiff"),
     "audio": (".wav", ".flac"),
-    "occupancy": (".obj", ".ply", ".stl", ".off", ".glb", *ARRAYS),
+    "occupancy": (*MESHES, *ARRAYS),
     "volume": ARRAYS,
     "sphere": (".nc", ".grib", ".grib2", ".grb"),
     "video": (".mp4", ".mkv", ".mov", ".webm", ".avi"),

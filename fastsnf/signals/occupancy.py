@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -18,15 +17,14 @@ from torch import Tensor
 from fastsnf.errors import InputError, unknown
 from fastsnf.signals.bit_rendering import WRITES, BitRendering
 from fastsnf.signals.bits import BitGrid, checked_voxels
+from fastsnf.signals.described import described, described_bounds, is_number
 from fastsnf.signals.frame import Frame
 from fastsnf.signals.grid import Grid
+from fastsnf.signals.kinds import MESHES
 from fastsnf.signals.progress import Progress
 from fastsnf.signals.rendering import Rendering
-from fastsnf.signals.signal import Signal, described
+from fastsnf.signals.signal import Signal
 from fastsnf.signals.solid import asked, open_grid, take_grid
-
-MESHES = (".obj", ".ply", ".stl", ".off", ".glb")
-"""Suffixes of meshes; every other file is one of an array."""
 
 AXES = {"ij": (0, 1, 2), "xy": (1, 0, 2)}
 """The axis of each coordinate: in order, or as NumPy's meshgrid has them by default, and WIRE's code."""
@@ -332,16 +330,11 @@ class Occupancy(Signal):
     def from_metadata(cls, metadata: Mapping[str, Any]) -> Self:
         """Return the signal, without its bits, that `metadata` describes."""
         kind = cls.kind
-        bounds = described(metadata, kind, "bounds", list)
-        if not all(
-            isinstance(ends, list) and len(ends) == 2 and all(map(_is_number, ends)) for ends in bounds
-        ):
-            raise InputError(f"expected pairs of numbers as the bounds of {kind}; got {bounds!r}")
         shape = described(metadata, kind, "shape", list)
         columns = described(metadata, kind, "columns", list)
         threshold = metadata.get("threshold")
         if not all(type(column) is int for column in columns) or not (
-            threshold is None or _is_number(threshold)
+            threshold is None or is_number(threshold)
         ):
             raise InputError(
                 f"expected whole numbers as columns and a number as threshold of {kind}; got {columns!r} and "
@@ -349,7 +342,7 @@ class Occupancy(Signal):
             )
         return cls(
             None,
-            Grid(checked_voxels(shape), tuple((low, high) for low, high in bounds), tuple(columns)),
+            Grid(checked_voxels(shape), described_bounds(metadata, kind, 3), tuple(columns)),
             frame=Frame.from_metadata(metadata.get("frame"), 3),
             source=described(metadata, kind, "source", str),
             threshold=threshold,
@@ -361,7 +354,3 @@ def _columns(axes: str) -> tuple[int, ...]:
     if axes not in AXES:
         raise unknown("the order of the axes", axes, AXES)
     return AXES[axes]
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -16,12 +16,13 @@ from torch import Tensor
 
 from fastsnf.errors import InputError
 from fastsnf.signals.atomic import atomic_write
-from fastsnf.signals.cloud_box import MAX_AXES, Bounds, described_bounds, frame_of
+from fastsnf.signals.cloud_box import MAX_AXES, frame_of
+from fastsnf.signals.described import Bounds, described, described_bounds
 from fastsnf.signals.frame import Frame
 from fastsnf.signals.grid import Grid, checked_shape
 from fastsnf.signals.read_points import read_points
 from fastsnf.signals.rendering import Rendering
-from fastsnf.signals.signal import DIGEST_POINTS, Signal, described
+from fastsnf.signals.signal import DIGEST_POINTS, Signal
 
 
 class PointCloud(Signal):

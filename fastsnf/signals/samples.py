@@ -13,7 +13,8 @@ from torch import Tensor
 
 from fastsnf.errors import InputError
 from fastsnf.signals.atomic import atomic_write
-from fastsnf.signals.signal import Signal, described
+from fastsnf.signals.described import described
+from fastsnf.signals.signal import Signal
 
 
 class Samples(Signal):

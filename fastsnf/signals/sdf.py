@@ -13,6 +13,7 @@ from torch import Tensor
 
 from fastsnf.errors import InputError, check_whole
 from fastsnf.signals.bit_rendering import WRITES
+from fastsnf.signals.described import described
 from fastsnf.signals.distance_grid import DistanceGrid
 from fastsnf.signals.distance_samples import Sampling
 from fastsnf.signals.distances import signed_distances
@@ -23,7 +24,7 @@ from fastsnf.signals.mesh.place import LEAST, Placement
 from fastsnf.signals.point_cloud import PointCloud
 from fastsnf.signals.progress import Progress
 from fastsnf.signals.rendering import Rendering
-from fastsnf.signals.signal import Signal, described
+from fastsnf.signals.signal import Signal
 
 MEASURED = 64
 """Points along each side of the grid that a fit is measured on, unless told otherwise."""

@@ -266,14 +266,3 @@ class Signal(ABC):
             expected = [grid.size, self.out_features]
             raise InputError(f"expected rendered values of shape {expected}; got {list(values.shape)}")
         return values.detach().to("cpu", torch.float32).reshape(*grid.shape, self.out_features)
-
-
-def described(metadata: Mapping[str, Any], kind: str, key: str, expected: type) -> Any:
-    """Return ``metadata[key]`` of the type `expected`, or raise `InputError`: metadata come from files."""
-    value = metadata.get(key)
-    if not isinstance(value, expected) or (isinstance(value, bool) and expected is not bool):
-        raise InputError(
-            f"expected {key!r} in the metadata of {kind} to be {expected.__name__}; got {value!r}; "
-            "the file is damaged"
-        )
-    return value

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from fastsnf.errors import InputError
+from fastsnf.signals.described import described, described_numbers
 from fastsnf.signals.grid import Grid, checked_shape
 from fastsnf.signals.latlon.lattice import Lattice
 from fastsnf.signals.latlon.read import read_table
@@ -22,7 +23,7 @@ from fastsnf.signals.latlon.table import MAX_POINTS, Table
 from fastsnf.signals.latlon.vectors import UnitVectors, unit_vectors
 from fastsnf.signals.latlon.write import write_table
 from fastsnf.signals.optional import require
-from fastsnf.signals.signal import CACHED_POINTS, Signal, described
+from fastsnf.signals.signal import CACHED_POINTS, Signal
 
 _WORDS = ("name", "long_name", "unit", "time", "source")
 
@@ -236,12 +237,10 @@ class Sphere(Signal):
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, Any]) -> Self:
         """Return the sphere, without its values, that `metadata` describes."""
-        axes = [described(metadata, cls.kind, axis, list) for axis in ("latitudes", "longitudes")]
-        if not all(type(degree) in (int, float) for axis in axes for degree in axis):
-            raise InputError("expected latitudes and longitudes in the metadata of sphere to be numbers")
+        axes = (described_numbers(metadata, cls.kind, axis) for axis in ("latitudes", "longitudes"))
         return cls(
             described(metadata, cls.kind, "shape", list),
-            lattice=Lattice(*map(tuple, axes)),
+            lattice=Lattice(*axes),
             bounds=(
                 described(metadata, cls.kind, "minimum", float),
                 described(metadata, cls.kind, "maximum", float),

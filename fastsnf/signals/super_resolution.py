@@ -16,11 +16,12 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from fastsnf.errors import InputError, check_whole
+from fastsnf.signals.described import described
 from fastsnf.signals.grid import Grid
 from fastsnf.signals.image import Image
 from fastsnf.signals.read_image import MAX_PIXELS
 from fastsnf.signals.rendering import Rendering
-from fastsnf.signals.signal import Signal, described
+from fastsnf.signals.signal import Signal
 from fastsnf.signals.write_image import ENCODERS
 
 MAX_FACTOR = 64

@@ -18,11 +18,12 @@ from torch import Tensor
 
 from fastsnf.errors import InputError
 from fastsnf.signals.atomic import atomic_write
+from fastsnf.signals.described import described
 from fastsnf.signals.frame_range import FrameRange
 from fastsnf.signals.image import Image
 from fastsnf.signals.read_video import MAX_PIXELS, Film, read_video
 from fastsnf.signals.rendering import Rendering
-from fastsnf.signals.signal import DIGEST_POINTS, Signal, described
+from fastsnf.signals.signal import DIGEST_POINTS, Signal
 from fastsnf.signals.size import parse_size
 from fastsnf.signals.write_image import quantised
 from fastsnf.signals.write_video import ENCODERS, write_video

@@ -15,9 +15,10 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from fastsnf.errors import InputError, check_whole
+from fastsnf.signals.described import described, described_numbers
 from fastsnf.signals.rendering import Rendering
 from fastsnf.signals.scaled import Extent, Scaled, measured
-from fastsnf.signals.signal import DIGEST_POINTS, Signal, described
+from fastsnf.signals.signal import DIGEST_POINTS, Signal
 from fastsnf.signals.volume_rendering import VolumeRendering
 from fastsnf.signals.write_volume import VOLUMES, write_volume
 
@@ -205,13 +206,13 @@ class Volume(Signal):
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, Any]) -> Self:
         """Return the volume, without its values, that `metadata` describes."""
-        ends = _floats(described(metadata, cls.kind, "range", list), 2)
-        spacing = metadata.get("spacing")
+        low, high = described_numbers(metadata, cls.kind, "range", 2)
+        spaced = metadata.get("spacing") is not None
         return cls(
             described(metadata, cls.kind, "shape", list),
             described(metadata, cls.kind, "out_features", int),
-            extent=Extent(*ends),
-            spacing=None if spacing is None else _floats(spacing, 3),
+            extent=Extent(low, high),
+            spacing=described_numbers(metadata, cls.kind, "spacing", 3) if spaced else None,
             dtype=described(metadata, cls.kind, "dtype", str),
             source=described(metadata, cls.kind, "source", str),
         )
@@ -265,10 +266,3 @@ def _channels(shape: tuple[int, ...], channels: int | None, what: str) -> int:
     if channels not in (None, shape[3]):
         raise InputError(f"expected {channels} channels in the last axis; got shape {list(shape)} in {what}")
     return shape[3]
-
-
-def _floats(value: object, count: int) -> list[float]:
-    """Return `count` numbers of the metadata, which come from files."""
-    if not isinstance(value, list) or len(value) != count or not all(type(n) in (int, float) for n in value):
-        raise InputError(f"expected {count} numbers in the metadata of a volume; got {value!r}: damaged")
-    return [float(number) for number in value]

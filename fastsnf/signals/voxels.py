@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from fastsnf.errors import InputError, unknown
 from fastsnf.signals.arrays.array import Array
 from fastsnf.signals.bits import checked_voxels, slabs_of
+from fastsnf.signals.described import is_number
 
 CROPS = ("tight", "wire")
 """``tight``: the box of the occupied voxels. ``wire``: that of the voxels above 0.99 of the maximum, without
@@ -77,8 +78,7 @@ class Survey:
                 f"expected a grid of two values, or a threshold above which a voxel is occupied; got {got}: "
                 "give it, with --threshold T"
             )
-        number = isinstance(threshold, int | float) and not isinstance(threshold, bool)
-        if not number or not math.isfinite(threshold) or not self.lowest <= threshold < self.highest:
+        if not is_number(threshold) or not self.lowest <= threshold < self.highest:
             raise InputError(
                 f"expected a threshold below the highest value, and not below the lowest; got {threshold!r} "
                 f"for {span}"

@@ -9,11 +9,10 @@ from pathlib import Path
 from fastsnf.errors import InputError
 from fastsnf.signals import Signal
 from fastsnf.signals import open as open_signal
-from fastsnf.signals.kinds import ARRAYS, FILE_KINDS
+from fastsnf.signals.kinds import ARRAYS, FILE_KINDS, MESHES
 from fastsnf.train.files import disk_errors
 
 NO_DATA = "no data: give --data PATH, a file of that kind or a folder of them"
-MESHES = (".obj", ".ply", ".stl", ".off", ".glb")
 MORE = {"sphere": (".npz",), "sdf": MESHES}
 """Suffixes that mean another kind as a rule, and this one where it is asked for."""
 

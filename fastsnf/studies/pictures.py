@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from pathlib import Path
 from fastsnf.errors import InputError
 from fastsnf.signals import Image
 from fastsnf.signals.kinds import FILE_KINDS
-from fastsnf.train.files import disk_errors
+from fastsnf.studies.files import digest_of_file
 
 NAMES = tuple(f"kodim{number:02}" for number in range(1, 9))
 """The paper's pictures, Kodak1 to Kodak8."""
@@ -77,5 +76,4 @@ def path_of(found: Iterable[Picture], name: str) -> Path:
 
 def _picture(path: Path, size: str | None, mode: str) -> Picture:
     height, width = Image.open(path, mode=mode, size=size).shape
-    with disk_errors(path):
-        return Picture(path.stem, path, hashlib.sha256(path.read_bytes()).hexdigest()[:16], (height, width))
+    return Picture(path.stem, path, digest_of_file(path), (height, width))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsnf.errors import InputError
+from fastsnf.signals.described import is_number
 from fastsnf.signals.faults import reading
 from fastsnf.signals.opened import opened
 from fastsnf.signals.optional import require
@@ -95,8 +95,7 @@ def read_sound(
 def _part(header: Header, name: str, start: float | None, duration: float | None) -> tuple[int, int]:
     """Return the number of the first frame to read and how many."""
     for key, value in (("start", start), ("duration", duration)):
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if value is not None and not (number and math.isfinite(value) and value >= 0):
+        if value is not None and not (is_number(value) and value >= 0):
             raise InputError(f"expected {key} in seconds, 0 or more; got {value!r}")
     first = round((start or 0.0) * header.rate)
     count = header.frames - first if duration is None else round(duration * header.rate)
