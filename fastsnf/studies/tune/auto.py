@@ -117,6 +117,8 @@ def _short(signal: Signal, config: FitConfig, share: float) -> tuple[dict[str, A
     """Return the settings of the short fits, or None and why there are none."""
     if callable(config.optimizer):
         return None, "no search, as the optimizer is a callable"
+    if signal.evaluation is not signal:
+        return None, f"no search, as no points of a {signal.kind} can be held out"
     holdout = config.holdout or HOLDOUT
     short = f"no search, as the fit is too short for one in {100 * share:.0f} % of its points"
     left = share * _points_of(signal, config) / MOST - EVALUATIONS * signal.size / 3

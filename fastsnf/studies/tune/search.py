@@ -99,6 +99,11 @@ def tune(
     """
     if over not in OVER:
         raise unknown("what is searched", over, OVER)
+    if signal.evaluation is not signal:
+        raise InputError(
+            "expected a signal of which points can be held out, such as an image or a volume; got a "
+            f"{signal.kind}, which is measured elsewhere than it is trained: search on such a signal instead"
+        )
     knob, settings = OVER[over], _settings(config, options)
     points, held = _counts(signal, settings)
     seeds = _seeds(settings if seeds is None else seeds)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from fastsnf.errors import InputError
-from fastsnf.signals import Image
+from fastsnf.signals import Image, SuperResolution
 from fastsnf.studies.tune import auto_alpha, transfer, tune
 from fastsnf.train import FitConfig
 from tests.studies.tune.cases import image, maker
@@ -44,6 +44,15 @@ def test_without_a_search_the_rule_answers(signal: Image, config: FitConfig, why
     assert auto.alpha == pytest.approx(auto.rule, rel=0.01)
     assert why in auto.line
     assert auto.cost == 0.0
+
+
+def test_what_is_measured_elsewhere_has_no_search_and_says_so() -> None:
+    small = SuperResolution.from_image(Image.from_array(torch.rand(16, 16)), 2)
+    auto = auto_alpha(small, maker(), FitConfig(steps=8000, batch_size=64))
+    assert auto.result is None
+    assert "no points of a super-resolution can be held out" in auto.line
+    with pytest.raises(InputError, match=r"can be held out, .* got a super-resolution"):
+        tune(small, maker())
 
 
 def test_alpha_of_another_initializer_is_refused() -> None:
