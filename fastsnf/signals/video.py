@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
@@ -20,6 +19,7 @@ from fastsnf.errors import InputError
 from fastsnf.signals.atomic import atomic_write
 from fastsnf.signals.described import described
 from fastsnf.signals.frame_range import FrameRange
+from fastsnf.signals.frame_rendering import FrameRendering
 from fastsnf.signals.image import Image
 from fastsnf.signals.read_video import MAX_PIXELS, Film, read_video
 from fastsnf.signals.rendering import Rendering
@@ -262,36 +262,6 @@ class Video(Signal):
             return
         with atomic_write(path) as file:
             np.savez_compressed(file, frames=frames, rate=np.float64(rate))
-
-
-class FrameRendering(Rendering):
-    """Frames `[T, H, W, C]` as bytes: a quarter of the memory of their values."""
-
-    def __init__(self, signal: Video, shape: Sequence[int]) -> None:
-        super().__init__(signal, shape)
-        self._frames: NDArray[np.uint8] | None = None
-
-    @classmethod
-    def bytes_of(cls, signal: Signal, shape: Sequence[int]) -> int:
-        """Return the bytes that a rendering takes, writing it included."""
-        return 2 * math.prod(shape) * signal.out_features
-
-    @property
-    def frames(self) -> NDArray[np.uint8]:
-        """The frames; black after the last chunk."""
-        if self._frames is None:
-            self._frames = np.zeros((*self.shape, self.signal.out_features), dtype=np.uint8)
-        return self._frames
-
-    def add(self, start: int, values: Tensor) -> None:
-        """Take the values `[B, C]` of the pixels from number `start` on."""
-        rows = self.frames.reshape(self.size, -1)
-        rows[start : start + len(values)] = quantised(values.detach().to("cpu", torch.float32).numpy(), 8)
-
-    def write(self, path: str | os.PathLike[str]) -> None:
-        """Write the video; raises as `Video.write_frames`."""
-        assert isinstance(self.signal, Video), "a video's rendering"
-        self.signal.write_frames(self.frames, path)
 
 
 def _fraction(rate: float | Fraction) -> Fraction:

@@ -15,6 +15,7 @@ from fastsnf.signals.rendering import Rendering
 from fastsnf.signals.signal import Signal
 from fastsnf.train.chunks import with_chunks
 from fastsnf.train.losses import VALUES, to_values
+from fastsnf.train.metrics import Measured
 from fastsnf.train.storage import GridCoordinates, on_grid
 
 CHUNK_POINTS = 1 << 18
@@ -24,7 +25,7 @@ FUSED_FEATURES = 32
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class Evaluation(Measured):
     """How well a field matches a signal.
 
     Attributes:
@@ -37,21 +38,6 @@ class Evaluation:
     metrics: dict[str, float]
     rendering: Rendering | None
     sampled: int | None = None
-
-    @property
-    def psnr(self) -> float:
-        """PSNR in dB over the training points, unclipped."""
-        return self.metrics["psnr"]
-
-    @property
-    def psnr_holdout(self) -> float | None:
-        """The same over the held-out points, None without any."""
-        return self.metrics.get("psnr_holdout")
-
-    @property
-    def psnr_published(self) -> float | None:
-        """The weight-scaling paper's variant, None unless it was asked for."""
-        return self.metrics.get("psnr_published")
 
     @property
     def values(self) -> Tensor | None:

@@ -20,6 +20,27 @@ def psnr_of(mse: float) -> float:
     return -10.0 * math.log10(mse) if mse else math.inf
 
 
+class Measured:
+    """What has `metrics`, by name, ``psnr`` among them."""
+
+    metrics: dict[str, float]
+
+    @property
+    def psnr(self) -> float:
+        """``-10 log10(MSE)`` in dB over the training points, unclipped."""
+        return self.metrics["psnr"]
+
+    @property
+    def psnr_holdout(self) -> float | None:
+        """As `psnr`, on the held-out points; None without ``holdout``."""
+        return self.metrics.get("psnr_holdout")
+
+    @property
+    def psnr_published(self) -> float | None:
+        """The weight-scaling paper's variant; None unless it was asked for."""
+        return self.metrics.get("psnr_published")
+
+
 class SquaredError:
     """The weighted mean squared error of a whole signal, added up chunk by chunk in float64.
 

@@ -12,10 +12,11 @@ from torch import Tensor
 
 from fastsnf.nn import Field
 from fastsnf.signals.rendering import Rendering
+from fastsnf.train.metrics import Measured
 
 
 @dataclass(frozen=True)
-class FitResult:
+class FitResult(Measured):
     """The outcome of a fit; the attributes up to `left_out` are the keys of the summary, and the `metrics`.
 
     Attributes:
@@ -56,21 +57,6 @@ class FitResult:
     field: Field = entry(kw_only=True, repr=False)
     history: list[dict[str, Any]] = entry(kw_only=True, repr=False)
     rendering: Rendering = entry(kw_only=True, repr=False)
-
-    @property
-    def psnr(self) -> float:
-        """``-10 log10(MSE)`` in dB over all training points, unclipped."""
-        return self.metrics["psnr"]
-
-    @property
-    def psnr_holdout(self) -> float | None:
-        """As `psnr`, on the held-out points; None without ``holdout``."""
-        return self.metrics.get("psnr_holdout")
-
-    @property
-    def psnr_published(self) -> float | None:
-        """The weight-scaling paper's variant; None unless it was asked for."""
-        return self.metrics.get("psnr_published")
 
     @property
     def iou(self) -> float | None:

@@ -106,7 +106,8 @@ def test_without_a_terminal_lines_are_plain_and_few(monkeypatch, tmp_path):
     follow(Console(file=stream, width=20), 21, monkeypatch)
     lines = stream.getvalue().splitlines()
     assert [line.split()[1] for line in lines[:-1]] == ["1/21", "6/21", "11/21", "16/21", "21/21"]
-    assert lines[-1] == "a first reconstruction is in runs/photo/reconstruction.png, renewed as the fit goes on"
+    where = "runs/photo/reconstruction.png"
+    assert lines[-1] == f"a first reconstruction is in {where}, renewed as the fit goes on"
     assert "\x1b" not in stream.getvalue()
 
 

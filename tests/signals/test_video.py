@@ -16,8 +16,8 @@ from fastsnf import signals
 from fastsnf.errors import InputError, RunError
 from fastsnf.signals import Video, video
 from fastsnf.signals.frame_range import FrameRange
+from fastsnf.signals.frame_rendering import FrameRendering
 from fastsnf.signals.rendering import Rendering
-from fastsnf.signals.video import FrameRendering
 from fastsnf.signals.write_video import ENCODERS
 from tests.signals.films import RATE, H, W, film_file, pattern
 

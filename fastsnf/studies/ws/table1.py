@@ -193,7 +193,8 @@ def notes_of(settings: Table1Settings) -> tuple[str, ...]:
     if settings.signal == OCCUPANCY:
         notes.append(
             f"Steps are passes over the grid in batches of {settings.batch:,} (the paper: 100,000); Lucy's "
-            "voxels are not public, only the scan. The hidden layers' omega is the first one's, as in WIRE's script."
+            "voxels are not public, only the scan. The hidden layers' omega is the first one's, as in WIRE's "
+            "script."
         )
     if settings.signal == "sphere":
         notes.append(
