@@ -6,16 +6,16 @@ from fastsnf.errors import InputError
 from fastsnf.nn import Field
 from fastsnf.signals.signal import Signal
 from fastsnf.train.config import FitConfig
-from fastsnf.train.group_sampler import GroupSampler
-from fastsnf.train.sampler import Sampler
+from fastsnf.train.samplers.groups import GroupSampler
 from fastsnf.train.samplers.make import PointSampler
+from fastsnf.train.samplers.passes import Passes
 
 
 def check_last_batch(field: Field, sampler: PointSampler | GroupSampler) -> None:
     """Raise now for what would end the fit at the end of its first epoch."""
     if isinstance(sampler, GroupSampler):
         return  # of a fit that a field with such needs refuses
-    last = sampler.points % sampler.batch if isinstance(sampler, Sampler) else 0
+    last = sampler.points % sampler.batch if isinstance(sampler, Passes) else 0
     last = last or sampler.batch
     if last < field.least_batch:
         raise InputError(

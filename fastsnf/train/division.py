@@ -7,12 +7,12 @@ from fastsnf.nn import Field, LayeredField
 from fastsnf.signals.signal import Signal
 from fastsnf.train.budget import Needs, gathers
 from fastsnf.train.config import FitConfig, describe
-from fastsnf.train.group_sampler import GroupSampler
 from fastsnf.train.parallel import World
 from fastsnf.train.parts import Parts
 from fastsnf.train.points import Points
-from fastsnf.train.sampler import Sampler
+from fastsnf.train.samplers.groups import GroupSampler
 from fastsnf.train.samplers.make import PointSampler
+from fastsnf.train.samplers.passes import Passes
 from fastsnf.train.step import Step
 
 TENSORS_A_LAYER = 4
@@ -98,7 +98,7 @@ def needs_of(
         states=0 if config.optimizer == "sgd" else 2,
         gathered=points.resident and gathers(signal),
         chosen=_chosen_bytes(signal, config, points),
-        ordered=isinstance(sampler, Sampler) and sampler.held and sampler.batch < sampler.points,
+        ordered=isinstance(sampler, Passes) and sampler.held and sampler.batch < sampler.points,
         shared=World.current().size > 1,
         written=written,
     )

@@ -12,7 +12,7 @@ from fastsnf.ntk.config import IGA
 from fastsnf.ntk.groups import Groups, make_groups
 from fastsnf.signals.signal import Signal
 from fastsnf.train.config import FULL, FitConfig
-from fastsnf.train.group_sampler import GroupSampler
+from fastsnf.train.samplers.groups import GroupSampler
 
 WHOLE_GROUPS = 4096
 """Up to so many groups are all in every step, unless a batch size says otherwise."""

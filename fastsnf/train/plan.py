@@ -21,7 +21,6 @@ from fastsnf.train.config import PUBLISHED, FitConfig
 from fastsnf.train.cuda_graphs import CudaGraphs
 from fastsnf.train.division import check_divisible, make_parts, needs_of
 from fastsnf.train.evaluate import Evaluation
-from fastsnf.train.group_sampler import GroupSampler
 from fastsnf.train.grouping import Grouping, make_grouping
 from fastsnf.train.identity import identity_of
 from fastsnf.train.losses import outputs_of
@@ -32,6 +31,7 @@ from fastsnf.train.placement import resolve_device, resolve_engine
 from fastsnf.train.points import Points, split
 from fastsnf.train.published_iou import PublishedIou
 from fastsnf.train.rebuild import describe_field
+from fastsnf.train.samplers.groups import GroupSampler
 from fastsnf.train.samplers.hashing import draws, key_of
 from fastsnf.train.samplers.make import PointSampler, make_sampler
 from fastsnf.train.schedule import Schedule, parse_schedule

@@ -17,7 +17,7 @@ from fastsnf.train.cuda_graphs import CudaGraphs
 from fastsnf.train.evaluate import predict
 from fastsnf.train.optimizers import make_optimizer, set_rates
 from fastsnf.train.points import Points
-from fastsnf.train.sampler import hashed_order
+from fastsnf.train.samplers.passes import hashed_order
 from fastsnf.train.step import Step, trainable
 from fastsnf.train.storage import compact
 from fastsnf.train.updates import WARM_UP, RecordedUpdates

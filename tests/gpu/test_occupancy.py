@@ -9,9 +9,9 @@ import torch
 import fastsnf
 from fastsnf.ntk import IGA
 from fastsnf.train.measure import measure
-from fastsnf.train.sampler import Sampler
 from fastsnf.train.samplers.bijection import Bijection
 from fastsnf.train.samplers.draws import Uniform
+from fastsnf.train.samplers.passes import Passes
 from fastsnf.train.samplers.surface import Surface
 from fastsnf.train.score import Score
 from tests.train.solids import SHAPE, field_of, solid
@@ -26,7 +26,7 @@ def test_the_order_of_very_many_points_is_that_of_the_cpu(size):
     bijection = Bijection(size, 3, 1)
     last = min(size, 100_000)
     assert torch.equal(bijection.at(0, last, CUDA).cpu(), bijection.at(0, last))
-    here, there = (Sampler(10_007, 100, 3, device=device, group=5000) for device in ("cpu", CUDA))
+    here, there = (Passes(10_007, 100, 3, device=device, group=5000) for device in ("cpu", CUDA))
     for step in range(0, 220, 7):
         assert torch.equal(there.indices(step).cpu(), here.indices(step))
 

@@ -18,7 +18,7 @@ from fastsnf.train.losses import mse
 from fastsnf.train.optimizers import base_rates, make_optimizer, recordable, set_rates
 from fastsnf.train.pacing import LookPace
 from fastsnf.train.points import Points
-from fastsnf.train.sampler import Sampler
+from fastsnf.train.samplers.passes import Passes
 from fastsnf.train.step import Step, trainable
 from fastsnf.train.updates import WARM_UP, RecordedUpdates, Updates, may_record
 from tests.train.samples import BATCHES, fit_small, holey_samples, same_state, small_field, small_image
@@ -38,7 +38,7 @@ class Run:
     def __init__(self, config: FitConfig, signal=None, graphs=None, **options) -> None:
         self.field = small_field(**options)
         self.points = Points(signal or small_image(), None, CPU, torch.float32, packed=True)
-        self.sampler = Sampler(self.points.count, config.points_per_step(self.points.count), 0, hashed=True)
+        self.sampler = Passes(self.points.count, config.points_per_step(self.points.count), 0, hashed=True)
         self.optimizer = make_optimizer(config, trainable(self.field), recorded=True)
         self.rates = base_rates(config, self.optimizer)
         step = Step(self.field, self.optimizer, config)

@@ -8,12 +8,12 @@ from fastsnf.errors import InputError
 from fastsnf.signals.bits import BitGrid
 from fastsnf.signals.signal import Signal
 from fastsnf.train.config import PASSES, FitConfig
-from fastsnf.train.sampler import Sampler
 from fastsnf.train.samplers.balanced import Balanced
 from fastsnf.train.samplers.draws import Draws, Uniform
+from fastsnf.train.samplers.passes import Passes
 from fastsnf.train.samplers.surface import Surface
 
-PointSampler = Sampler | Draws
+PointSampler = Passes | Draws
 
 
 def make_sampler(config: FitConfig, signal: Signal, points: int, device: torch.device | str) -> PointSampler:
@@ -30,7 +30,7 @@ def make_sampler(config: FitConfig, signal: Signal, points: int, device: torch.d
     """
     batch = config.points_per_step(points)
     if config.sampler == PASSES:
-        return Sampler(points, batch, config.seed, device=device)
+        return Passes(points, batch, config.seed, device=device)
     if config.sampler == Uniform.name:
         return Uniform(points, batch, config.seed, device=device)
     bits = getattr(signal, "bits", None)

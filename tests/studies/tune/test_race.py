@@ -145,12 +145,13 @@ def test_finished_rows_are_kept_and_not_trained_again(tmp_path: Path) -> None:
 
 
 def test_points_and_batches_are_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    from fastsnf.train import points, sampler
+    from fastsnf.train import points
+    from fastsnf.train.samplers import passes
 
     gathered, drawn = [], []
-    batch, indices = points.Points._batch, sampler.Sampler._drawn
+    batch, indices = points.Points._batch, passes.Passes._drawn
     monkeypatch.setattr(points.Points, "_batch", lambda s, i: gathered.append(i) or batch(s, i))
-    monkeypatch.setattr(sampler.Sampler, "_drawn", lambda s, i: drawn.append(i) or indices(s, i))
+    monkeypatch.setattr(passes.Passes, "_drawn", lambda s, i: drawn.append(i) or indices(s, i))
     tune(image(), maker(), values=[1.0, 2.0, 3.0], race=False, steps=10, target_psnr=90.0, batch_size=40)
     assert drawn == list(range(10))
     assert len([index for index in gathered if not isinstance(index, slice)]) == 10

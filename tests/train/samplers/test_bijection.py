@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from fastsnf.train.sampler import Sampler
 from fastsnf.train.samplers.bijection import ROUNDS, Bijection
+from fastsnf.train.samplers.passes import Passes
 
 SIZES = [*range(1, 70), 97, 127, 128, 129, 255, 256, 257, 1000, 1023, 1025, 4099, 65_536, 65_537, 99_991]
 """One, odd, powers of two and their neighbours, primes."""
@@ -130,7 +130,7 @@ def test_the_cost_of_a_batch_is_a_few_operations_a_round():
 
 def test_windows_of_many_batches_are_the_batches():
     """A GPU asks for the numbers of many batches at once."""
-    one, many = (Sampler(10_007, 100, 3, group=5000) for _ in range(2))
+    one, many = (Passes(10_007, 100, 3, group=5000) for _ in range(2))
     many._at_once = 7
     for step in (*range(230), 3, 101, 100):
         assert torch.equal(one.indices(step), many.indices(step))

@@ -11,12 +11,12 @@ import torch
 from fastsnf.errors import InputError
 from fastsnf.signals.bits import BitGrid
 from fastsnf.train import FitConfig
-from fastsnf.train.sampler import Sampler
 from fastsnf.train.samplers import balanced as balancing
 from fastsnf.train.samplers.balanced import Balanced, Ranks
 from fastsnf.train.samplers.draws import Draws, Uniform
 from fastsnf.train.samplers.hashing import draws, hashes
 from fastsnf.train.samplers.make import make_sampler
+from fastsnf.train.samplers.passes import Passes
 from fastsnf.train.samplers.surface import Surface, at_surface, states
 from tests.train.samples import small_image
 from tests.train.solids import solid
@@ -186,7 +186,7 @@ def test_grids_of_one_kind_are_refused(cls, what, share):
 
 def test_the_configuration_chooses():
     occupancy = solid()
-    kinds = {"passes": Sampler, "uniform": Uniform, "surface": Surface, "balanced": Balanced}
+    kinds = {"passes": Passes, "uniform": Uniform, "surface": Surface, "balanced": Balanced}
     for name, cls in kinds.items():
         sampler = make_sampler(FitConfig(sampler=name, batch_size=100), occupancy, occupancy.size, "cpu")
         assert type(sampler) is cls

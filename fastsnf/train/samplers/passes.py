@@ -1,4 +1,4 @@
-"""The stateless sampler: the batch of a step depends on (seed, step) alone, so that there is nothing to save.
+"""Full passes, stateless: the batch of a step depends on (seed, step) alone, and there is nothing to save.
 
 An epoch visits every point once, in a pseudo-random order drawn from (seed, epoch). Of a signal of up to
 `GROUP_POINTS` points the order is held: on a GPU that of hashes of the points' numbers, the same on every
@@ -21,8 +21,8 @@ GROUP_POINTS = 1 << 22
 """Points whose order is held at most: it bounds the memory to 32 MB for any signal."""
 
 
-class Sampler:
-    """Batches of indices into `points` points.
+class Passes:
+    """Batches that visit every point once an epoch, in a pseudo-random order.
 
     Args:
         points: number of training points, at least 1.

@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 
 from fastsnf.ntk.groups import Groups
-from fastsnf.train.sampler import Sampler
+from fastsnf.train.samplers.passes import Passes
 
 
 class GroupSampler:
-    """Batches of whole groups, stateless like `fastsnf.train.sampler.Sampler`: an epoch visits each once.
+    """Batches of whole groups, stateless like those of `Passes`: an epoch visits each once.
 
     Nothing is held for every group of a large signal: 512 runs of 256 voxels a step of a grid of 512^3 take
     as much memory as of one of 2048^3. Where the points are no whole number of groups, the last group is
@@ -34,7 +34,7 @@ class GroupSampler:
     def __init__(self, all_groups: Groups, per_step: int, seed: int, *, least: int = 1) -> None:
         self._all = all_groups
         self._points, self._count = all_groups.size, all_groups.count
-        self._sampler = Sampler(self._count, per_step, seed)
+        self._sampler = Passes(self._count, per_step, seed)
         rest = self._count % self._sampler.batch
         self._joined = 0 < rest < least
         self.steps_per_epoch = self._sampler.steps_per_epoch - self._joined
@@ -44,7 +44,7 @@ class GroupSampler:
 
     @property
     def order(self) -> str | None:
-        """How the groups of a step are chosen, as `fastsnf.train.sampler.Sampler.order`."""
+        """How the groups of a step are chosen, as `fastsnf.train.samplers.passes.Passes.order`."""
         return self._sampler.order
 
     def indices(self, step: int) -> Tensor | slice:

@@ -5,10 +5,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastsnf.train.sampler import Sampler, hashed_order
+from fastsnf.train.samplers.passes import Passes, hashed_order
 
 
-def epoch_of(sampler: Sampler, epoch: int) -> list[torch.Tensor]:
+def epoch_of(sampler: Passes, epoch: int) -> list[torch.Tensor]:
     first = epoch * sampler.steps_per_epoch
     everything = torch.arange(sampler.points)
     return [everything[sampler.indices(first + step)] for step in range(sampler.steps_per_epoch)]
@@ -24,7 +24,7 @@ def epoch_of(sampler: Sampler, epoch: int) -> list[torch.Tensor]:
     st.booleans(),
 )
 def test_an_epoch_visits_every_point_once(points, batch, seed, epoch, group, hashed):
-    batches = epoch_of(Sampler(points, batch, seed, group=group, hashed=hashed), epoch)
+    batches = epoch_of(Passes(points, batch, seed, group=group, hashed=hashed), epoch)
     assert torch.equal(torch.cat(batches).sort().values, torch.arange(points))
     assert all(len(indices) == min(batch, points) for indices in batches[:-1])
 
@@ -32,10 +32,10 @@ def test_an_epoch_visits_every_point_once(points, batch, seed, epoch, group, has
 @pytest.mark.parametrize("hashed", [False, True])
 @pytest.mark.parametrize("group", [1 << 22, 300])
 def test_a_batch_depends_on_seed_and_step_alone(group, hashed):
-    forward = Sampler(1000, 64, seed=3, group=group, hashed=hashed)
+    forward = Passes(1000, 64, seed=3, group=group, hashed=hashed)
     expected = [forward.indices(step).clone() for step in range(40)]
     for step in (39, 0, 17, 16, 15, 38):
-        fresh = Sampler(1000, 64, seed=3, group=group, hashed=hashed)
+        fresh = Passes(1000, 64, seed=3, group=group, hashed=hashed)
         assert torch.equal(fresh.indices(step), expected[step])
         assert torch.equal(forward.indices(step), expected[step])
 
@@ -69,7 +69,7 @@ def test_hashed_orders_are_uniform():
 @pytest.mark.parametrize("hashed", [False, True])
 def test_seeds_and_epochs_have_orders_of_their_own(hashed):
     orders = [
-        torch.cat(epoch_of(Sampler(500, 50, seed, hashed=hashed), epoch))
+        torch.cat(epoch_of(Passes(500, 50, seed, hashed=hashed), epoch))
         for seed in (0, 1)
         for epoch in (0, 1)
     ]
@@ -81,26 +81,26 @@ def test_seeds_and_epochs_have_orders_of_their_own(hashed):
 def test_random_state_is_left_alone():
     before = torch.get_rng_state()
     for hashed in (False, True):
-        Sampler(1000, 10, seed=0, hashed=hashed).indices(3)
+        Passes(1000, 10, seed=0, hashed=hashed).indices(3)
     assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_a_full_batch_is_a_slice():
-    assert Sampler(100, 100, seed=0).indices(5) == slice(0, 100)
+    assert Passes(100, 100, seed=0).indices(5) == slice(0, 100)
 
 
 def test_an_order_that_is_not_held_covers_the_domain():
-    batch = Sampler(10_000, 500, seed=0, group=1000).indices(0)
+    batch = Passes(10_000, 500, seed=0, group=1000).indices(0)
     assert len((batch // 1000).unique()) == 10
 
 
 def test_only_an_order_that_is_not_held_is_part_of_what_a_run_is():
-    assert [Sampler(1000, 10, 0, group=group).order for group in (1000, 999)] == [None, "bijection"]
+    assert [Passes(1000, 10, 0, group=group).order for group in (1000, 999)] == [None, "bijection"]
 
 
 @pytest.mark.parametrize(("points", "batch"), [(100, 30), (100, 100), (7, 3), (1, 1)])
 def test_points_seen(points, batch):
-    sampler, seen = Sampler(points, batch, seed=0), 0
+    sampler, seen = Passes(points, batch, seed=0), 0
     everything = torch.arange(points)
     for step in range(12):
         assert sampler.points_seen(step) == seen

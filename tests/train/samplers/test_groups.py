@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from fastsnf.ntk.groups import Blocks, Groups
-from fastsnf.train.group_sampler import GroupSampler
+from fastsnf.train.samplers.groups import GroupSampler
 
 
 def of_sizes(sizes: list[int]) -> Groups:
