@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
 from fastsnf.errors import InputError
 from fastsnf.signals import Signal
 from fastsnf.signals import open as open_signal
+from fastsnf.signals.atomic import disk_errors
+from fastsnf.signals.cache import sha256_of
 from fastsnf.signals.kinds import ARRAYS, FILE_KINDS, MESHES
-from fastsnf.train.files import disk_errors
 
 NO_DATA = "no data: give --data PATH, a file of that kind or a folder of them"
 MORE = {"sphere": (".npz",), "sdf": MESHES}
@@ -48,8 +48,8 @@ def digest_of_file(path: Path | None) -> str | None:
     """Return sixteen digits that stand for the contents of a file, None without one or for a folder."""
     if path is None or path.is_dir():
         return None
-    with disk_errors(path), path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    with disk_errors(path):
+        return sha256_of(path)[:16]
 
 
 def solid(path: Path, size: int) -> Signal:

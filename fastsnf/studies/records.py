@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fastsnf.train.files import disk_errors, write_atomic
+from fastsnf.signals.atomic import disk_errors
+from fastsnf.train.files import write_atomic
 from fastsnf.train.result import finite_or_none
 
 RECORDS_FILE = "records.jsonl"

@@ -12,12 +12,13 @@ from typing import Any
 import torch
 
 from fastsnf.errors import InputError, RunError
+from fastsnf.signals.atomic import disk_errors
 from fastsnf.studies.records import Records
 from fastsnf.studies.registry import entry, settings_of, study_of
 from fastsnf.studies.settings import Settings
 from fastsnf.studies.study import Outcome, Progress, Row, Study, silent
 from fastsnf.studies.table import Table
-from fastsnf.train.files import disk_errors, sweep, write_atomic
+from fastsnf.train.files import sweep, write_atomic
 from fastsnf.train.lock import locked
 from fastsnf.version import __version__
 

@@ -177,9 +177,7 @@ class Table1Settings(Settings):
     methods: tuple[str, ...] = setting(METHODS, "Fields that are compared.", "NAME,NAME", choices=METHODS)
     files: int = setting(24, "The first so many files of the folder.", least=1)
     steps: int = setting(0, "Steps on all points; of occupancy passes over the grid.", least=0)
-    lr: float = setting(
-        0.0, "Learning rate; 0: 1e-4, of occupancy 5e-3 as in WIRE's script.", "LR", least=0.0
-    )
+    lr: float = setting(1e-4, "Learning rate, as App. E.1 has it for all.", "LR", above=0.0)
     batch: int = setting(100_000, "Points a step of the fits to occupancy, as in the paper.", least=1)
     alpha: float = setting(0.0, "Factor of weight scaling; 0: that of Table 2.", "A", least=0.0)
     size: int = setting(0, "Pixels along a side, or voxels along a mesh's longest side.", least=0)

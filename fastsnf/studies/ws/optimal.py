@@ -11,6 +11,7 @@ import numpy as np
 
 from fastsnf.analysis.panels import Line, Lines, Panel, draw_panels
 from fastsnf.nn import Field
+from fastsnf.signals.atomic import disk_errors
 from fastsnf.studies.fitting import digest_of
 from fastsnf.studies.means import mean
 from fastsnf.studies.records import Records
@@ -23,7 +24,6 @@ from fastsnf.studies.ws.config import OptimalSettings
 from fastsnf.studies.ws.fits import WEIGHTS, config_of, field_of, shared_facts
 from fastsnf.studies.ws.picture_study import PictureStudy
 from fastsnf.studies.ws.sources import Source
-from fastsnf.train.files import disk_errors
 
 PICTURE = "optimal.png"
 TITLES = {"size": "resolution", "width": "width", "depth": "depth"}

@@ -67,7 +67,7 @@ class Table1(Study[Table1Settings]):
         shared = {
             "signal": s.signal,
             "steps": s.steps or STEPS[s.signal][s.long],
-            "lr": s.lr or (5e-3 if s.signal == OCCUPANCY else 1e-4),
+            "lr": s.lr,
             "size": s.size or 512,
             "hidden_features": s.hidden_features or WIDTHS[s.signal],
             "hidden_layers": s.hidden_layers,
@@ -192,9 +192,9 @@ def notes_of(settings: Table1Settings) -> tuple[str, ...]:
     notes = [] if steps in (0, paper) else [f"{steps:,} steps here, {paper:,} in the paper."]
     if settings.signal == OCCUPANCY:
         notes.append(
-            f"Steps are passes over the grid in batches of {settings.batch:,} (the paper: 100,000); Lucy's "
-            "voxels are not public, only the scan. The hidden layers' omega is the first one's, as in WIRE's "
-            "script."
+            f"Steps are passes over the grid in batches of {settings.batch:,} (the paper: 100,000) at "
+            f"{settings.lr:g}, which falls to a fifth as in WIRE's script; the hidden layers' omega is the "
+            "first one's. Lucy's voxels are not public, only the scan."
         )
     if settings.signal == "sphere":
         notes.append(
