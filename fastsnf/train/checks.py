@@ -26,7 +26,10 @@ def check_last_batch(field: Field, sampler: PointSampler | GroupSampler) -> None
 
 
 def check_elsewhere(signal: Signal, config: FitConfig) -> None:
-    """Raise for settings that need the signal's own points to be what is measured, or its values outputs."""
+    """Raise for settings that need the signal's own points to be what is measured, or its values outputs.
+
+    Also for a loss that its values do not allow: those of a bce are shares.
+    """
     if signal.evaluation is not signal and config.holdout is not None:
         raise InputError(
             f"expected no holdout for a {signal.kind}, which is measured elsewhere than it is trained; got "
@@ -36,6 +39,12 @@ def check_elsewhere(signal: Signal, config: FitConfig) -> None:
         raise InputError(
             f"expected no iga for a {signal.kind}, whose values are made of several outputs; got iga: leave "
             "it out"
+        )
+    if config.loss == "bce" and signal.held and bool(((signal.values < 0) | (signal.values > 1)).any()):
+        low, high = (float(end) for end in signal.values.nan_to_num(0.0).aminmax())
+        raise InputError(
+            f"expected values from 0 to 1 for the loss bce; got {low:g} to {high:g} of a {signal.kind}: "
+            "take mse"
         )
 
 

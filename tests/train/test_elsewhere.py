@@ -118,3 +118,14 @@ def test_the_mean_absolute_error_is_weighted() -> None:
     plain = METRICS["mae"](signal)
     plain.add(slice(0, 2), prediction[:2], torch.zeros(2, 2))
     assert plain.value == 2.0
+
+
+@pytest.mark.parametrize("beyond", [-0.01, 1.01])
+def test_values_that_are_no_shares_are_refused_for_bce(beyond: float) -> None:
+    values = torch.rand(20, 1, generator=torch.Generator().manual_seed(0))
+    field = fastsnf.SNF(1, 1, 4, 1)
+    assert fastsnf.fit(field, Samples((20,), 1, values), steps=1, loss="bce").steps == 1
+    values[7] = beyond
+    with pytest.raises(InputError, match=f"from 0 to 1 for the loss bce; got .*{beyond:g}"):
+        fastsnf.fit(field, Samples((20,), 1, values), steps=1, loss="bce")
+    assert fastsnf.fit(field, Samples((20,), 1, values), steps=1).steps == 1

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 QUALITY: dict[str, tuple[str, str]] = {
     "iou": ("IoU", ".4f"),
     "psnr": ("PSNR", ".2f dB"),
+    "iou_holdout": ("held-out IoU", ".4f"),
     "psnr_holdout": ("held-out PSNR", ".2f dB"),
     "psnr_published": ("published PSNR", ".2f dB"),
     "psnr_area": ("PSNR weighted by area", ".2f dB"),
@@ -22,6 +23,8 @@ QUALITY: dict[str, tuple[str, str]] = {
     "mae": ("mean absolute error", ".4g"),
 }
 """How a measure of quality is called and written; others by their own name with four digits."""
+HELD = "_holdout"
+"""How the names of measures end that are those of the points left out."""
 
 
 def qualities(result: FitResult, more: Mapping[str, float]) -> dict[str, float]:
@@ -41,8 +44,8 @@ def qualities(result: FitResult, more: Mapping[str, float]) -> dict[str, float]:
 def said(name: str, value: float) -> str:
     """Return a measure of quality in words.
 
-    >>> said("psnr", 31.4159), said("iou", 0.98765)
-    ('PSNR 31.42 dB', 'IoU 0.9877')
+    >>> said("psnr", 31.4159), said("iou", 0.98765), said("psnr_area_holdout", 30.0)
+    ('PSNR 31.42 dB', 'IoU 0.9877', 'held-out PSNR weighted by area 30.00 dB')
     """
     return " ".join(labelled(name, value))
 
@@ -50,6 +53,9 @@ def said(name: str, value: float) -> str:
 def labelled(name: str, value: float) -> tuple[str, str]:
     """Return what a measure is called and its value with the unit."""
     label, form = QUALITY.get(name, (name, ".4g"))
+    if name not in QUALITY and name.endswith(HELD) and name.removesuffix(HELD) in QUALITY:
+        label, form = QUALITY[name.removesuffix(HELD)]
+        label = f"held-out {label}"
     digits, _, unit = form.partition(" ")
     text = format(value, digits) if math.isfinite(value) else str(value)
     return label, f"{text} {unit}".strip()
