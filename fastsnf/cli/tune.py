@@ -54,8 +54,9 @@ def run(options: Any, folder: Path) -> None:
     """
     from rich.console import Console
 
+    from fastsnf.signals.atomic import disk_errors
     from fastsnf.studies.records import Records
-    from fastsnf.train.files import disk_errors, write_atomic
+    from fastsnf.train.files import write_atomic
     from fastsnf.train.lock import locked
 
     # stderr belongs to errors, unless stdout belongs to the JSON object.

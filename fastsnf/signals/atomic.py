@@ -13,7 +13,10 @@ from typing import BinaryIO
 from fastsnf.errors import InputError, RunError
 
 WRONG_PLACE = frozenset(
-    (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG)
+    (
+        *(errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST),
+        *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG),
+    )
 )
 """What the system says when the request is at fault; anything else is the disk's failure."""
 
@@ -26,7 +29,7 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
         InputError: the folder does not exist or does not let itself be written.
         RunError: the disk is full or failed; what was at `path` before is still there.
     """
-    with _place_errors(path), replacing(path) as file:
+    with disk_errors(path), replacing(path) as file:
         yield file
 
 
@@ -57,7 +60,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     former = path.with_name(f".{path.name}.{os.getpid()}.old")
-    with _place_errors(path):
+    with disk_errors(path):
         try:
             shutil.rmtree(temporary, ignore_errors=True)
             temporary.mkdir()
@@ -84,8 +87,8 @@ def sync(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def _place_errors(path: Path) -> Iterator[None]:
-    """Turn the system's errors of writing at `path` into those of the request and of the disk."""
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turn the system's errors of writing at `path` into one line: those of the request, or of the disk."""
     try:
         yield
     except OSError as cause:
@@ -95,5 +98,5 @@ def _place_errors(path: Path) -> Iterator[None]:
                 f"expected a place that can be written; got {str(path)!r}: {reason}; choose another"
             ) from cause
         raise RunError(
-            f"expected to write {str(path)!r}; got: {reason}; free some space or choose another disk"
+            f"expected to write {str(path)!r}; got: {reason}; free some space, or check or change the disk"
         ) from cause

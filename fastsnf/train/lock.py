@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fastsnf.errors import InputError
-from fastsnf.train.files import disk_errors
+from fastsnf.signals.atomic import disk_errors
 
 LOCK_FILE = ".lock"
 

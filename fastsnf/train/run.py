@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from fastsnf.errors import InputError
+from fastsnf.signals.atomic import disk_errors
 from fastsnf.signals.rendering import Rendering
 from fastsnf.train import toml
 from fastsnf.train.checkpoint import FIELD_FILE, save
-from fastsnf.train.files import disk_errors, sweep, write_atomic
+from fastsnf.train.files import sweep, write_atomic
 from fastsnf.train.lock import LOCK_FILE, locked
 from fastsnf.train.losses import outputs_of
 from fastsnf.train.result import finite_or_none

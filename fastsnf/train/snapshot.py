@@ -20,8 +20,9 @@ from torch.optim import Optimizer
 
 from fastsnf.errors import InputError
 from fastsnf.nn import Field
+from fastsnf.signals.atomic import disk_errors
 from fastsnf.train import container
-from fastsnf.train.files import disk_errors, sweep, write_atomic
+from fastsnf.train.files import sweep, write_atomic
 from fastsnf.train.optimizers import load_state
 from fastsnf.train.rebuild import Checkpoint, restore, state_of
 from fastsnf.train.tree import flatten, unflatten
