@@ -57,8 +57,8 @@ def run(options: FitOptions, folder: Path, world: World) -> None:
 
     # stderr belongs to errors, unless stdout belongs to the JSON object.
     console = Console(stderr=options.json, quiet=not world.first, highlight=False, markup=False, emoji=False)
-    signal = _open(options, console)
-    fit_setup.make_config(options)  # what is wrong with it shall be said before a search
+    signal = world.each(lambda: _open(options, console))
+    world.each(lambda: fit_setup.make_config(options))  # what is wrong shall be said before a search
     search = run_folder.search_of(folder) if options.resume else None
     if options.alpha == AUTO:
         tell = _teller(options, console)

@@ -109,6 +109,27 @@ class World:
         self._broadcast(("result", result if sent is None else sent(result)))
         return result
 
+    def each(self, work: Callable[[], T]) -> T:
+        """Return what `work`, which every process does for itself, returns here, if it returns in all.
+
+        An `InputError` or `RunError` of any of them ends them all, and the first that has one tells it.
+        """
+        if self.size == 1:
+            return work()
+        done: list[T] = []
+        failed: InputError | RunError | None = None
+        try:
+            done.append(work())
+        except (InputError, RunError) as error:
+            failed = error
+        # The lowest rank that failed gives the largest number.
+        teller = self.size - round(self.largest([float(self.size - self.rank if failed else 0)])[0])
+        if teller == self.size:
+            return done[0]
+        failed = failed or RunError(f"expected all processes to begin; got an error in number {teller}")
+        failed.told_elsewhere = self.rank != teller
+        raise failed
+
     def check_same(self, what: str, text: str) -> None:
         """Raise `InputError`, in every process, unless all of them have the same `text`."""
         if self.size == 1:

@@ -92,7 +92,7 @@ def fit(
     with contextlib.ExitStack() as stack:
         world = stack.enter_context(joined())
         stack.enter_context(as_configured(settings))
-        plan = make_plan(field, signal, settings, written=run is not None)
+        plan = world.each(lambda: make_plan(field, signal, settings, written=run is not None))
         stack.enter_context(as_placed(settings, plan.place))
         state, watchers = plan.start(), callbacks if world.first else ()
 

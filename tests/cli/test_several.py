@@ -7,10 +7,12 @@ import socket
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.cli.conftest import Outcome, finish, picture, spawn
 
+KINDS = {"holes.npy": "occupancy", "photo.png": "image"}
 SMALL = ("--hidden-features", 8, "--hidden-layers", 1)
 
 
@@ -48,3 +50,16 @@ def test_a_wrong_request_ends_all_of_them(tmp_path, args, status):
     assert [outcome.status for outcome in outcomes] == [status, status]
     assert "absent" in outcomes[0].line()
     assert outcomes[0].out == outcomes[1].out == ""
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [(("holes.npy",), "got NaN or infinity"), (("photo.png", "--iga"), "got iga: fit in one process")],
+)
+def test_what_is_wrong_for_each_of_them_is_said_once(tmp_path, args, said):
+    picture(tmp_path / "photo.png", 16, 12)
+    np.save(tmp_path / "holes.npy", np.full((4, 4, 4), np.nan))
+    first, second = together(tmp_path, "fit", *args, *SMALL, "--kind", KINDS[args[0]], "--steps", 3)
+    assert (first.status, second.status) == (2, 2)
+    assert said in first.line()
+    assert (second.out, second.err) == ("", "")

@@ -183,6 +183,26 @@ def test_what_cannot_be_shared_is_refused(tmp_path):
         assert all(torch.equal(outcome[-1][name], value) for name, value in expected.items())
 
 
+def one_refuses(world):
+    """The second process alone has an error, then none has one."""
+
+    def work(failing):
+        if world.rank == failing:
+            raise InputError("only here")
+        return world.rank
+
+    try:
+        world.each(lambda: work(1))
+    except (InputError, RunError) as error:
+        return str(error), error.told_elsewhere, world.each(lambda: work(2))
+
+
+def test_an_error_of_one_of_them_ends_all_and_is_told_there(tmp_path):
+    first, second = together(2, one_refuses, tmp_path)
+    assert first == ("expected all processes to begin; got an error in number 1", True, 0)
+    assert second == ("only here", False, 1)
+
+
 def one_dies(world, folder):
     """The second process dies; return what the first one says, and how long it took."""
     updates = Updates.update
