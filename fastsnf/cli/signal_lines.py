@@ -40,6 +40,9 @@ def _solid(signal: Any) -> Iterator[str]:
     yield from mesh_facts(facts)
     if signal.threshold is not None:
         yield f"inside above {signal.threshold:g}"
+    elif facts.get("two_values") and facts["values"] != [0, 1]:
+        low, high = facts["values"]
+        yield f"values {low:g} and {high:g}: inside above {(low + high) / 2:g}"
     if facts.get("crop"):
         yield f"crop {facts['crop']}"
     if signal.bits is not None:

@@ -215,6 +215,16 @@ def test_the_cache_is_where_it_is_asked_for_and_used_again(command, cache):
     assert not cache.exists()
 
 
+def test_the_level_between_two_values_is_said(command):
+    array = np.zeros((6, 6, 6), np.uint8)
+    array[2:4, 2:4, 2:4] = 255
+    np.save("grid.npy", array)
+    outcome = command("fit", "grid.npy", "--kind", "occupancy", *SMALL)
+    assert "values 0 and 255: inside above 127.5" in outcome.out
+    np.save("bits.npy", array > 0)
+    assert "inside above" not in command("fit", "bits.npy", "--kind", "occupancy", *SMALL).out
+
+
 def test_an_open_mesh_is_said_to_be_open_once(command):
     cube(Path("a.obj"), missing=1)
     for _ in range(2):  # built, and taken from the cache
