@@ -17,6 +17,7 @@ from fastsnf.signals.faults import reading
 from fastsnf.signals.opened import opened
 from fastsnf.signals.optional import require
 from fastsnf.signals.sound.flac import MARKER, flac_header
+from fastsnf.signals.sound.flac_length import check_no_more
 from fastsnf.signals.sound.header import Header, damaged
 from fastsnf.signals.sound.wav import wav_header
 
@@ -57,7 +58,7 @@ def read_sound(
 
     A WAV file has no checksum: its sizes are held against each other and against the file, so that one cut
     short is seen, but not a sample that changed. A FLAC file is always decoded whole and its samples are
-    compared with their MD5, where the file has it.
+    compared with their MD5; where the file has none, their number is seen to be all there is.
 
     Args:
         path: a regular file; its content decides the format.
@@ -89,6 +90,8 @@ def read_sound(
             )
         with reading(name, "WAV or FLAC"):
             samples = _decoded(soundfile, file, name, header, (first, count), mono)
+            if header.container == "FLAC" and not header.md5:
+                check_no_more(soundfile, file, name, header)
     return Sound(samples, header, first)
 
 

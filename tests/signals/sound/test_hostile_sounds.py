@@ -139,6 +139,18 @@ def flac_of(frames: int) -> bytes:
     return changed(whole, 18, fields.to_bytes(8, "big"))
 
 
+@pytest.mark.parametrize("frames", [1, 4095, 4096, 4097, 8192, 8999])
+def test_a_flac_without_md5_is_no_shorter_sound_than_it_is(tmp_path: Path, frames: int) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(changed(flac_of(frames), 26, bytes(16)))
+    with pytest.raises(InputError, match=f"expected {frames} frames, as its header says; got more"):
+        read_sound(path)
+    path.write_bytes(changed(FILES["flac16"], 26, bytes(16)))
+    whole = read_sound(path)
+    assert whole.samples.shape == (9000, 1)
+    assert np.array_equal(read_sound(path, start=0.1).samples, whole.samples[round(0.1 * RATE) :])
+
+
 SAMPLES = packed(tones(20), 16)
 NO_SOUNDS: dict[str, tuple[bytes, str]] = {
     "empty": (b"", "empty"),
