@@ -35,6 +35,13 @@ def noise(*shape: int, share: float = 0.5) -> NDArray[np.bool_]:
     return np.random.default_rng(0).random(shape) < share
 
 
+def blob(shape: tuple[int, int, int] = (21, 13, 17), seed: int = 0) -> np.ndarray:
+    """Bools with empty slices around some occupied voxels."""
+    array = np.random.default_rng(seed).random(shape) < 0.3
+    array[:3] = array[-2:] = array[:, :1] = array[:, -4:] = array[:, :, :2] = array[:, :, -1:] = False
+    return array
+
+
 def triangles(vertices: NDArray[np.floating], faces: NDArray[np.integer]) -> set[tuple[float, ...]]:
     """Return the corners of each face, starting at the first in order, so that direction counts alone."""
     corners = np.round(vertices[faces].astype(np.float64), 5)

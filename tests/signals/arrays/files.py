@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 
 SHAPE = (6, 4, 5)
+HUGE = (10**4, 10**4, 10**4)
+"""What no array of a test has."""
 
 
 def numbers(dtype: str = "float32", shape: tuple[int, ...] = SHAPE, seed: int = 0) -> np.ndarray:

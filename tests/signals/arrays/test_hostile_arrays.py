@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
 import pickle
-import shutil
 import struct
 import tempfile
-import tracemalloc
 import zipfile
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,26 +18,11 @@ from fastsnf.errors import InputError, RunError
 from fastsnf.signals.arrays import chunks, read_array, unnamed
 from tests.cases import count
 from tests.signals.arrays import files
-from tests.signals.arrays.files import CHECKSUMS, FILES, FOLDERS, SHAPE, chunk_files, key_of, numbers
+from tests.signals.arrays.files import CHECKSUMS, FILES, HUGE, SHAPE, chunk_files, key_of, numbers
+from tests.signals.arrays.reading import little_memory, read
 from tests.signals.damage import lengths
 
 MIB = 1 << 20
-
-
-@contextlib.contextmanager
-def _little_memory() -> Iterator[None]:
-    """Hold the block to 16 MiB beyond what there is, maps of files not counted."""
-    tracemalloc.start()
-    try:
-        yield
-        assert tracemalloc.get_traced_memory()[1] < 16 * MIB
-    finally:
-        tracemalloc.stop()
-
-
-def _read(path: Path, key: str | None = None) -> np.ndarray:
-    with read_array(path, key) as array:
-        return np.array(array.whole())
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -53,7 +33,7 @@ def test_truncated_files_are_refused(tmp_path: Path, name: str) -> None:
     for length in lengths(len(whole), count(200)):
         path.write_bytes(whole[:length])
         try:
-            found = _read(path, key or None)
+            found = read(path, key or None)
         except InputError as error:
             assert "expected" in str(error)  # noqa: PT017
             continue
@@ -62,7 +42,7 @@ def test_truncated_files_are_refused(tmp_path: Path, name: str) -> None:
         np.testing.assert_array_equal(found, numbers())
         assert name in ("matlab", "matlab deflated", "zip")
     path.write_bytes(whole)
-    np.testing.assert_array_equal(_read(path, key or None), numbers())
+    np.testing.assert_array_equal(read(path, key or None), numbers())
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -81,7 +61,7 @@ def test_damaged_files_never_crash(tmp_path: Path, name: str) -> None:
             data[place : place + 8] = rng.bytes(len(data[place : place + 8]))
         path.write_bytes(data)
         try:
-            found = _read(path, key or None)
+            found = read(path, key or None)
         except InputError as error:
             assert "\n" not in str(error)  # noqa: PT017
             refused += 1
@@ -90,47 +70,6 @@ def test_damaged_files_never_crash(tmp_path: Path, name: str) -> None:
         if name in CHECKSUMS:
             np.testing.assert_array_equal(found, written)
     assert refused > 0
-
-
-@pytest.mark.parametrize("name", FOLDERS)
-def test_damaged_chunks_never_crash(tmp_path: Path, name: str) -> None:
-    FOLDERS[name](tmp_path / "whole", numbers())
-    rng, seen = np.random.default_rng(2), 0
-    stored = chunk_files(tmp_path / "whole")
-    described = sorted((tmp_path / "whole").rglob("*.json")) + sorted((tmp_path / "whole").rglob(".zarray"))
-    for trial in range(count(200)):
-        candidates = described if trial % 4 == 3 else stored
-        file = candidates[int(rng.integers(len(candidates)))]
-        whole = file.read_bytes()
-        data = bytearray(whole)
-        place = rng.integers(0, len(whole))
-        if trial % 2:
-            data[place] ^= 1 << rng.integers(0, 8)
-        else:
-            del data[place:]
-        file.write_bytes(data)
-        try:
-            found = _read(tmp_path / "whole", "folder/a")
-        except InputError:
-            seen += 1
-        else:
-            assert found.ndim == 3
-            if name == "zarr sharded" and file in stored:  # its codec has a checksum
-                np.testing.assert_array_equal(found, numbers())
-        file.write_bytes(whole)
-    assert seen > 0
-    np.testing.assert_array_equal(_read(tmp_path / "whole", "folder/a"), numbers())
-
-
-def test_a_chunk_that_is_cut_short_is_refused_whatever_its_codec(tmp_path: Path) -> None:
-    codecs = pytest.importorskip("zarr").codecs
-    for place, compressors in enumerate((None, [codecs.GzipCodec()], [codecs.BloscCodec()])):
-        path = tmp_path / str(place)
-        files.zarr(path, numbers(), compressors=compressors)
-        chunk = chunk_files(path)[0]
-        chunk.write_bytes(chunk.read_bytes()[:-1])
-        with pytest.raises(InputError, match="expected a whole zarr file"):
-            _read(path, "folder/a")
 
 
 def _npy_header(shape: tuple[int, ...], descr: str = "<f4") -> bytes:
@@ -160,8 +99,6 @@ def _nrrd_header(sizes: str, encoding: str = "raw", more: str = "") -> bytes:
     head = f"NRRD0004\ntype: float\ndimension: 3\nsizes: {sizes}\nendian: little\nencoding: {encoding}\n"
     return (head + more + "\n").encode()
 
-
-HUGE = (10**4, 10**4, 10**4)
 
 LIES: dict[str, bytes] = {
     "npy of 4 TB": _npy_header(HUGE) + bytes(64),
@@ -202,8 +139,8 @@ def test_headers_that_lie_are_refused_before_memory_is_taken(tmp_path: Path, nam
     path = tmp_path / "x y'\".npz"
     path.write_bytes(LIES[name])
     _warm_up(tmp_path)
-    with _little_memory(), pytest.raises(InputError, match="expected") as caught:
-        _read(path)
+    with little_memory(), pytest.raises(InputError, match="expected") as caught:
+        read(path)
     assert "\n" not in str(caught.value)
     assert str(path) in str(caught.value).replace("\\'", "'") or repr(str(path)) in str(caught.value)
 
@@ -227,7 +164,7 @@ def test_bombs_end_at_the_limit_and_never_in_memory(tmp_path: Path, name: str) -
     path.write_bytes(BOMBS[name](64 * MIB))
     _warm_up(tmp_path)
     assert path.stat().st_size < MIB
-    with _little_memory():
+    with little_memory():
         with pytest.raises(InputError, match="max_bytes"):
             read_array(path, max_bytes=60 * MIB)
         with read_array(path) as array:  # within the limit it is an array of zeros, in a file of holes
@@ -239,7 +176,7 @@ def test_members_that_hold_more_or_less_than_they_say_are_refused(tmp_path: Path
     for sizes in ("6 4 6", "6 4 4"):
         (tmp_path / "x").write_bytes(_nrrd_header(sizes, "gzip") + whole)
         with pytest.raises(InputError, match=r"promised when decompressed|are promised"):
-            _read(tmp_path / "x")
+            read(tmp_path / "x")
 
 
 @pytest.mark.parametrize("name", ["../a.npy", "/a.npy", "b/../../a.npy", "..\\a.npy", "C:/a.npy"])
@@ -324,155 +261,22 @@ def test_hdf5_that_promises_terabytes_is_refused(tmp_path: Path) -> None:
         read_array(path)
 
 
-def _zarr(path: Path, **changes: Any) -> Path:
-    """A store of format 3 whose description is changed."""
-    shutil.rmtree(path, ignore_errors=True)
-    files.zarr(path, numbers())
-    described = path / "folder" / "a" / "zarr.json"
-    described.write_text(json.dumps({**json.loads(described.read_text()), **changes}))
-    return path
-
-
-def test_zarr_descriptions_that_lie_are_refused(tmp_path: Path) -> None:
-    path = tmp_path / "x.zarr"
-    grid = {"name": "regular", "configuration": {"chunk_shape": [2**12] * 3}}
-    lies: list[dict[str, Any]] = [
-        {"shape": list(HUGE)},
-        {"shape": [-6, 4, 5]},
-        {"shape": [6, 4]},
-        {"shape": "6"},
-        {"shape": [2**12] * 3, "chunk_grid": grid, "data_type": "uint8"},
-        {"chunk_grid": {"name": "other"}},
-        {"codecs": [{"name": "bytes"}, {"name": "pickle"}]},
-        {"codecs": [{"name": 3}]},
-        {"data_type": "float64"},
-        {"fill_value": "?"},
-    ]
-    for lie in lies:
-        with pytest.raises(InputError, match="expected"):
-            _read(_zarr(path, **lie), "folder/a")
-    (path / "folder" / "a" / "zarr.json").write_text("[" * 100_000)
-    with pytest.raises(InputError, match="expected"):
-        _read(path, "folder/a")
-
-
-def test_zarr_never_unpickles(tmp_path: Path) -> None:
-    path = tmp_path / "x.zarr"
-    files.zarr_2(path, numbers())
-    described = path / "folder" / "a" / ".zarray"
-    original = json.loads(described.read_text())
-    for change in (
-        {"filters": [{"id": "pickle"}]},
-        {"compressor": {"id": "pickle"}},
-        {"dtype": "|O", "filters": [{"id": "pickle"}]},
-    ):
-        described.write_text(json.dumps({**original, **change}))
-        for chunk in chunk_files(path):
-            chunk.write_bytes(pickle.dumps(_Trap(str(tmp_path / "executed"))))
-        with pytest.raises(InputError, match="expected"):
-            _read(path, "folder/a")
-    assert not (tmp_path / "executed").exists()
-
-
-class _Trap:
-    def __init__(self, path: str) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return os.mkdir, (self.path,)
-
-
-def test_zarr_stores_with_links_are_refused(tmp_path: Path) -> None:
-    path = tmp_path / "x.zarr"
-    files.zarr(path, numbers())
-    chunk = chunk_files(path)[0]
-    chunk.rename(tmp_path / "elsewhere")
-    chunk.symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(InputError, match="a link or a device"):
-        read_array(path, "folder/a")
-    chunk.unlink()
-    (path / "linked").symlink_to(tmp_path)
-    with pytest.raises(InputError, match="a link or a device"):
-        read_array(path, "folder/a")
-
-
-def test_a_chunk_far_larger_than_it_says_is_refused(tmp_path: Path) -> None:
-    files.zarr(tmp_path / "x.zarr", numbers())
-    chunk_files(tmp_path / "x.zarr")[0].write_bytes(bytes(4 * MIB))
-    with pytest.raises(InputError, match="a chunk"):
-        read_array(tmp_path / "x.zarr", "folder/a")
-
-
-def test_files_of_a_store_that_are_no_chunks_of_the_array_are_refused(tmp_path: Path) -> None:
-    for name in ("zarr", "zarr 2", "zarr sharded"):
-        path = tmp_path / name
-        FOLDERS[name](path, numbers())
-        first = chunk_files(path)[0]
-        (first.parent / ".DS_Store").write_bytes(b"what else lies in a folder")
-        np.testing.assert_array_equal(_read(path, "folder/a"), numbers())
-        whole = first.read_bytes()
-        first.write_bytes(b"")
-        with pytest.raises(InputError, match="of 0 bytes"):
-            read_array(path, "folder/a")
-        first.unlink()
-        beyond = first.with_name(first.name[:-1] + "9")
-        beyond.write_bytes(whole)
-        with pytest.raises(InputError, match="beyond the sizes"):
-            read_array(path, "folder/a")
-
-
-def test_a_chunk_that_is_absent_is_the_fill_value(tmp_path: Path) -> None:
-    files.zarr(tmp_path / "x", numbers())
-    chunk_files(tmp_path / "x")[0].unlink()
-    expected = numbers()
-    expected[:2, :2, :2] = 0  # as zarr has it; nothing tells a chunk that was lost
-    np.testing.assert_array_equal(_read(tmp_path / "x", "folder/a"), expected)
-
-
-def test_chunks_that_would_burst_are_refused_before_they_are_decompressed(tmp_path: Path) -> None:
-    codecs = pytest.importorskip("zarr").codecs
-    size = 512 * MIB
-    blosc = struct.pack("<BBBBIII", 2, 1, 0x33, 4, size, 2**16, 480) + bytes(464)
-    zstd = b"\x28\xb5\x2f\xfd\xe0" + struct.pack("<Q", size) + bytes(100)
-    unknown = b"\x28\xb5\x2f\xfd\x00\x58" + bytes(100)
-    cases = {"a chunk of 480 bytes that says": (codecs.BloscCodec(), blosc)}
-    cases |= {"that says 536870912 bytes": (codecs.ZstdCodec(), zstd)}
-    cases |= {"does not say its size": (codecs.ZstdCodec(), unknown)}
-    for place, (message, (codec, data)) in enumerate(cases.items()):
-        path = tmp_path / str(place)
-        files.zarr(path, numbers(), compressors=[codec])
-        chunk_files(path)[0].write_bytes(data)
-        with _little_memory(), pytest.raises(InputError, match=message):
-            read_array(path, "folder/a")
-
-
-def test_codecs_that_hide_each_other_are_refused(tmp_path: Path) -> None:
-    codecs = pytest.importorskip("zarr").codecs
-    files.zarr(tmp_path / "a", numbers(), compressors=[codecs.GzipCodec(), codecs.ZstdCodec()])
-    with pytest.raises(InputError, match="several compressors"):
-        read_array(tmp_path / "a", "folder/a")
-    options = {"chunks": (1, 2, 5), "shards": (2, 4, 5), "compressors": [codecs.BloscCodec()]}
-    files.zarr(tmp_path / "b", numbers(), **options)
-    with pytest.raises(InputError, match="blosc within shards"):
-        read_array(tmp_path / "b", "folder/a")
-
-
 def test_deflated_data_are_inflated_bit_by_bit_to_see_how_far_they_grow(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     h5py = pytest.importorskip("h5py")
     monkeypatch.setattr(chunks, "TRUSTED", 1)
     FILES["hdf5 chunked"](tmp_path / "a", numbers())
-    np.testing.assert_array_equal(_read(tmp_path / "a"), numbers())
+    np.testing.assert_array_equal(read(tmp_path / "a"), numbers())
     files.zarr(tmp_path / "g", numbers(), compressors=[pytest.importorskip("zarr").codecs.GzipCodec()])
-    np.testing.assert_array_equal(_read(tmp_path / "g", "folder/a"), numbers())
+    np.testing.assert_array_equal(read(tmp_path / "g", "folder/a"), numbers())
     chunk_files(tmp_path / "g")[0].write_bytes(zlib.compress(bytes(40 * MIB), wbits=31))
-    with _little_memory(), pytest.raises(InputError, match="grows beyond the 32 bytes"):
+    with little_memory(), pytest.raises(InputError, match="grows beyond the 32 bytes"):
         read_array(tmp_path / "g", "folder/a")
     with h5py.File(tmp_path / "a.h5", "w") as file:
         data = file.create_dataset("a", (4, 4, 4), "f4", chunks=(2, 2, 2), compression="gzip")
         data.id.write_direct_chunk((0, 0, 0), zlib.compress(bytes(40 * MIB)))
-    with _little_memory(), pytest.raises(InputError, match="grows beyond the 32 bytes"):
+    with little_memory(), pytest.raises(InputError, match="grows beyond the 32 bytes"):
         read_array(tmp_path / "a.h5")
 
 
