@@ -82,7 +82,7 @@ class Shapes(Reconstruction[SdfSettings]):
                 ("training", "IoU", "deviation", "paper", "deviation", "fits", "best of"),
                 rows,
                 (
-                    f"IoU of the insides on a grid of {s.resolution}^3; {s.points:,} samples, as BACON has. "
+                    f"IoU of the insides on a grid of {s.resolution}^3; {s.points:,} samples, drawn as BACON draws them. "
                     "The paper takes BACON's four shapes.",
                     self.note(),
                     *reasons(outcomes),
