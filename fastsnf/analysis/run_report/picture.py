@@ -154,12 +154,12 @@ def reduced_note(factor: int) -> str:
 
 
 def number(value: float) -> str:
-    """Return a number to three digits.
+    """Return a number to three digits, or to one where those are more.
 
-    >>> number(0.012345), number(1234.5), number(0.0)
-    ('0.0123', '1.23e+03', '0')
+    >>> number(0.012345), number(1234.5), number(0.0), number(2.5e7)
+    ('0.0123', '1,234', '0', '2.5e+07')
     """
-    return f"{value:.3g}"
+    return f"{value:,.0f}" if 1000 <= abs(value) < 1e6 else f"{value:.3g}"
 
 
 def _with(unit: str) -> str:

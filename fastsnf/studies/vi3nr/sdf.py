@@ -82,8 +82,8 @@ class Shapes(Reconstruction[SdfSettings]):
                 ("training", "IoU", "deviation", "paper", "deviation", "fits", "best of"),
                 rows,
                 (
-                    f"IoU of the insides on a grid of {s.resolution}^3; {s.points:,} samples, drawn as BACON draws them. "
-                    "The paper takes BACON's four shapes.",
+                    f"IoU of the insides on a grid of {s.resolution}^3; {s.points:,} samples, drawn as BACON "
+                    "draws them. The paper takes BACON's four shapes.",
                     self.note(),
                     *reasons(outcomes),
                 ),
