@@ -100,4 +100,5 @@ def test_a_picture_is_what_it_was_made_of():
 
 
 def test_numbers_are_short():
-    assert [number(value) for value in (0.0, 0.123456, 12345.0)] == ["0", "0.123", "1.23e+04"]
+    values = (0.0, 0.123456, 999.4, -12345.0, 12345678.0)
+    assert [number(value) for value in values] == ["0", "0.123", "999", "-12,345", "1.23e+07"]
