@@ -6,7 +6,8 @@ import contextlib
 import dataclasses
 import math
 import os
-from collections.abc import Mapping, Sequence
+import signal as signals
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -106,7 +107,8 @@ def fit(
 
         recorder = start_together(world, plan, state, enter)
         Loop(state, plan, watchers, recorder, guarded=run is not None).run()
-        final = world.from_first(lambda: _finish(plan, state, recorder, watchers), sent=_told)
+        with _saved(state, recorder):
+            final = world.from_first(lambda: _finish(plan, state, recorder, watchers), sent=_told)
         result = _result(plan, state, *final)
         field.eval()
         field.outputs = outputs_of(settings.loss)  # which `fastsnf.save` and `Field.at` go by
@@ -138,6 +140,18 @@ def _enter(
     if record is not None:
         tables["command"] = dict(record)
     state.history = folder.begin(tables, snapshot)
+
+
+@contextlib.contextmanager
+def _saved(state: FitState, recorder: Recorder | None) -> Iterator[None]:
+    """Say of a signal after the last step that the run is saved: a large grid takes long to measure."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        if recorder is None:
+            raise
+        status = getattr(error, "exit_status", 128 + signals.SIGINT)
+        raise recorder.interrupted(state, status - 128) from error
 
 
 def _finish(

@@ -210,6 +210,25 @@ def test_the_last_evaluation_tells_how_far_it_is(monkeypatch):
     assert told == [(2400, 7182, 40), (4800, 7182, 40), (7182, 7182, 40)]
 
 
+def test_a_signal_in_the_last_evaluation_loses_nothing(tmp_path):
+    run = tmp_path / "run"
+
+    class Interrupting(Callback):
+        def on_evaluate(self, done, total, state):
+            raise_signal(SIGINT)
+
+    with pytest.raises(Interrupted, match="step 40 is saved"):
+        fit_solid(run, callbacks=[Interrupting()])
+    assert fastsnf.load(run) is not None
+    assert not (run / "reconstruction.ply").exists()
+    resumed, whole = fit_solid(run, resume=True), fit_solid()
+    assert resumed.metrics == whole.metrics
+    assert same_state(resumed.field, whole.field)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        fit_solid(callbacks=[Interrupting()])
+    assert not isinstance(caught.value, Interrupted)
+
+
 def test_the_target_is_looked_at_over_the_whole_grid():
     result = fit_solid(steps=None, target_psnr=14.0, batch_size=2000)
     assert 14.0 <= result.psnr < 20.0
