@@ -128,7 +128,7 @@ class WholeProblem(Points):
 
     def __init__(self, x: Tensor, y: Tensor) -> None:
         self.count, self._columns = len(x), (Plain(x), Plain(y), None)
-        self._device, self._last = x.device, None
+        self._device, self._last, self.by_number = x.device, None, False
 
 
 def recorded_step(field: nn.Module, x: Tensor, y: Tensor, graphs: Graphs) -> Run:
