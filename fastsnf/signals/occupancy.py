@@ -51,6 +51,7 @@ class Occupancy(Signal):
     kind: ClassVar[str] = "occupancy"
     default_name: ClassVar[str] = "reconstruction.ply"
     metrics: ClassVar[tuple[str, ...]] = ("iou",)
+    unit: ClassVar[tuple[str, ...]] = ("x", "y", "z")
     sized_by: ClassVar[tuple[str, ...]] = ("resolution", "scale")
     writes: ClassVar[tuple[str, ...]] = WRITES
 
