@@ -16,6 +16,9 @@ DEVICE_BYTES = 4 << 30
 """Bytes that the values of a larger signal may take on a GPU, before they are read batch by batch."""
 
 
+MOST_MARKED = 1 << 30
+"""Points of a signal of which some can be held out: two bytes each, and eight for each that is left."""
+
 Batch = tuple[Tensor | ops.GridPoints, Tensor | ops.Bits, Tensor | None]
 """Coordinates [B, D] or points of a grid by number, values [B, C] or the grid's bits, weights [B] or None."""
 
@@ -196,11 +199,17 @@ def split(signal: Signal, holdout: int | None) -> tuple[Tensor | None, Tensor | 
         holdout: K trains on every K-th point of each axis; None holds nothing out (its mask is None).
 
     Raises:
-        InputError: when nothing is left on one of the two sides.
+        InputError: when nothing is left on one of the two sides, or the signal is too large to mark every
+            point.
     """
     there = known(signal)
     if holdout is None:
         return there, None
+    if signal.size > MOST_MARKED:
+        raise InputError(
+            f"expected at most {MOST_MARKED:,} points to hold some out, each of which is marked in memory; got "
+            f"{signal.size:,}: fit all of them, or a coarser grid"
+        )
     lattice = torch.zeros(signal.shape, dtype=torch.bool)
     lattice[tuple(slice(None, None, holdout) for _ in signal.shape)] = True
     train = lattice.reshape(-1)

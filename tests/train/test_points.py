@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from fastsnf.errors import InputError
+from fastsnf.signals import Grid, Occupancy
 from fastsnf.signals.samples import Samples
 from fastsnf.train.points import Points, split
 from tests.train.samples import holey_samples, small_image
@@ -65,3 +66,10 @@ def test_values_that_are_trained_on_must_be_finite():
     samples.check(split(samples, None)[0])
     with pytest.raises(InputError, match=r"60 of 360 points, the first at \[\d+, \d+\]: give those"):
         samples.check()
+
+
+def test_points_of_a_huge_grid_are_not_marked_one_by_one():
+    huge = Occupancy(None, Grid((2048, 2048, 2048)))
+    with pytest.raises(InputError, match="at most 1,073,741,824 points"):
+        split(huge, 2)
+    assert split(huge, None) == (None, None)
