@@ -207,7 +207,7 @@ def split(signal: Signal, holdout: int | None) -> tuple[Tensor | None, Tensor | 
         return there, None
     if signal.size > MOST_MARKED:
         raise InputError(
-            f"expected at most {MOST_MARKED:,} points to hold some out, each of which is marked in memory; got "
+            f"expected at most {MOST_MARKED:,} points to hold some out, each of them marked in memory; got "
             f"{signal.size:,}: fit all of them, or a coarser grid"
         )
     lattice = torch.zeros(signal.shape, dtype=torch.bool)
