@@ -63,6 +63,8 @@ def run(options: FitOptions, folder: Path, world: World) -> None:
     if options.alpha == AUTO:
         tell = _teller(options, console)
         options, search = world.from_first(lambda: fit_field.search_alpha(options, signal, tell))
+    elif not options.resume and fit_field.takes_default_alpha(options, signal):
+        options, search = world.from_first(lambda: fit_field.learning_alpha(options, signal))
     result = _fit(options, folder, signal, console, search)
     if world.first:
         _conclude(result, options, folder, signal, console)

@@ -96,6 +96,29 @@ def search_alpha(
     return dataclasses.replace(options, alpha=found.alpha), found.lines()
 
 
+def takes_default_alpha(options: FitOptions, signal: Signal) -> bool:
+    """Return whether a fit takes the default alpha of occupancy grids, with which some do not learn."""
+    sine = options.activation in (None, "sine") and options.init in (None, OF_INITIALIZER["alpha"])
+    asked = options.alpha is not None or options.from_ is not None or options.recipe is not None
+    return signal.kind == "occupancy" and preset_of(options).name == "snf" and sine and not asked
+
+
+def learning_alpha(options: FitOptions, signal: Signal) -> tuple[FitOptions, list[str] | None]:
+    """Return the options with an alpha that learns where the default does not, and the line that tells."""
+    from fastsnf.signals import Occupancy
+    from fastsnf.studies.tune.plateau import INSTEAD
+    from fastsnf.studies.tune.plateau import learning_alpha as found
+
+    assert isinstance(signal, Occupancy), "takes_default_alpha holds"
+
+    def make(overrides: Mapping[str, Any], seed: int) -> Field:
+        return make_field(dataclasses.replace(options, **overrides, seed=seed), signal)
+
+    default = signal.defaults.alpha
+    alpha, lines = found(signal, make, make_config(options), (default, *INSTEAD))
+    return (options, None) if alpha == default else (dataclasses.replace(options, alpha=alpha), lines)
+
+
 def load_field(options: FitOptions, signal: Signal) -> Field:
     """Return the field of the run that ``--from`` names.
 
