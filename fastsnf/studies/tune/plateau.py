@@ -57,9 +57,9 @@ def learning_alpha(
             if alpha == alphas[0]:
                 break
             return alpha, [
-                f"alpha {alpha:g}: with {alphas[0]:g}, the default of occupancy, {STEPS} steps "
-                f"learned nothing ({gains[0]:+.1f} dB beside a constant), with {alpha:g} {gains[-1]:+.1f} dB; --alpha "
-                f"{alphas[0]:g} keeps it"
+                f"alpha {alpha:g}: with {alphas[0]:g}, the default of occupancy, {STEPS} steps learned "
+                f"nothing ({gains[0]:+.1f} dB beside a constant), with {alpha:g} {gains[-1]:+.1f} dB; "
+                f"--alpha {alphas[0]:g} keeps it"
             ]
     return alphas[0], []
 
