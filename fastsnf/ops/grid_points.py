@@ -195,7 +195,7 @@ def _like(points: GridPoints, weights: Sequence[Tensor]) -> Tensor:
 
 
 def _checked(points: GridPoints) -> native.GridPoints:
-    """Return the points as the CPU engine takes them, which checks the numbers themselves."""
+    """Return the points as the CPU engine takes them, or raise `InputError` for numbers off the grid."""
     index = points.index
     if isinstance(index, Tensor):
         if index.dtype != torch.int64 or index.dim() != 1:

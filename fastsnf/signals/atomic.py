@@ -87,16 +87,20 @@ def sync(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def disk_errors(path: Path) -> Iterator[None]:
-    """Turn the system's errors of writing at `path` into one line: those of the request, or of the disk."""
+def disk_errors(
+    path: Path, place: str = "a place that can be written", another: str = "choose another"
+) -> Iterator[None]:
+    """Turn the system's errors of writing at `path` into one line: those of the request, or of the disk.
+
+    Args:
+        path: what is written. place: what it should have been. another: how the user names another.
+    """
     try:
         yield
     except OSError as cause:
         reason = cause.strerror or str(cause)
         if cause.errno in WRONG_PLACE:
-            raise InputError(
-                f"expected a place that can be written; got {str(path)!r}: {reason}; choose another"
-            ) from cause
+            raise InputError(f"expected {place}; got {str(path)!r}: {reason}; {another}") from cause
         raise RunError(
-            f"expected to write {str(path)!r}; got: {reason}; free some space, or check or change the disk"
+            f"expected to write {str(path)!r}; got: {reason}; free some space, check the disk, or {another}"
         ) from cause

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsnf.errors import InputError, RunError
-from fastsnf.signals.atomic import WRONG_PLACE, replacing
+from fastsnf.signals.atomic import disk_errors, replacing
 from fastsnf.signals.bit_sidecar import as_json, damaged, read_sidecar, sidecar_of, write_sidecar
 from fastsnf.signals.bits import BitGrid, checked_voxels, octets_of, packed_octets
 from fastsnf.signals.progress import Progress
@@ -251,19 +251,7 @@ def _sweep(path: Path) -> None:
             stray.unlink(missing_ok=True)
 
 
-@contextlib.contextmanager
-def _disk_errors(path: Path) -> Iterator[None]:
-    """Turn the system's errors into a line that says what to do."""
-    try:
-        yield
-    except OSError as cause:
-        reason = cause.strerror or str(cause)
-        if cause.errno in WRONG_PLACE:
-            raise InputError(
-                f"expected a cache folder that can be written; got {str(path.parent)!r}: {reason}; name "
-                "another with FASTSNF_CACHE or the option cache"
-            ) from cause
-        raise RunError(
-            f"expected to write the bits of a grid to {str(path.parent)!r}; got: {reason}; free some space, "
-            "or name another folder with FASTSNF_CACHE or the option cache"
-        ) from cause
+def _disk_errors(path: Path) -> contextlib.AbstractContextManager[None]:
+    """Return `disk_errors` of the folder of bit files, which the user may choose."""
+    another = "name another folder with FASTSNF_CACHE or the option cache"
+    return disk_errors(path.parent, "a cache folder that can be written", another)

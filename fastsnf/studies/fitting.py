@@ -60,6 +60,18 @@ def full_batch(facts: Mapping[str, Any], points: int, **options: Any) -> FitConf
     return FitConfig(**{**given, **options})
 
 
+def by_passes(facts: Mapping[str, Any], passes: float, **options: Any) -> FitConfig:
+    """Return the settings of a row's fit to a grid by passes in batches, as WIRE's loop trains.
+
+    Args:
+        facts: with ``lr``, ``seed`` and ``device``.
+        passes: over the grid.
+        options: of `FitConfig`: the batch size and the schedule.
+    """
+    given = {name: facts[name] for name in ("lr", "seed", "device")}
+    return FitConfig(epochs=passes, preview_every=0, **given, **options)
+
+
 def curve_of(result: FitResult) -> dict[str, Any]:
     """Return the PSNR over the steps of a fit, as a part of a row's result."""
     return {

@@ -15,7 +15,7 @@ from fastsnf.nn import SNF, Field, FourierReparameterized, NormalizedField
 from fastsnf.ntk.config import IGA
 from fastsnf.spec import Activation, ReLU, Sine
 from fastsnf.studies.files import NO_DATA, digest_of_file, file_called, files_of, solid
-from fastsnf.studies.fitting import curve_of, fit_in, run_folder, seconds_a_step
+from fastsnf.studies.fitting import by_passes, curve_of, fit_in, run_folder, seconds_a_step
 from fastsnf.studies.iga.config import OccupancySettings
 from fastsnf.studies.iga.heads import widen_head_
 from fastsnf.studies.means import mean, values
@@ -210,13 +210,5 @@ def config_of(facts: Mapping[str, Any]) -> FitConfig:
             group=f"run:{facts['group']}", end=end, form="adam", sample=facts["sample"],
             refresh=facts["refresh"], seed=facts["seed"],
         )  # fmt: skip
-    return FitConfig(
-        epochs=facts["epochs"],
-        lr=facts["lr"],
-        schedule="exponential:0.1",
-        batch_size=facts["groups"] * facts["group"],
-        iga=iga,
-        seed=facts["seed"],
-        device=facts["device"],
-        preview_every=0,
-    )
+    size = facts["groups"] * facts["group"]
+    return by_passes(facts, facts["epochs"], schedule="exponential:0.1", batch_size=size, iga=iga)

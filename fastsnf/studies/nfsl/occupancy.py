@@ -12,7 +12,7 @@ from fastsnf.analysis.panels import Panel, draw_panels
 from fastsnf.nn import Field, make_field
 from fastsnf.signals import Signal
 from fastsnf.studies.files import NO_DATA, digest_of_file, file_called, files_of, solid
-from fastsnf.studies.fitting import curve_of, fit_in, run_folder
+from fastsnf.studies.fitting import by_passes, curve_of, fit_in, run_folder
 from fastsnf.studies.means import mean, values
 from fastsnf.studies.nfsl.config import OccupancySettings
 from fastsnf.studies.nfsl.initializers import CURVES, FAMILIES, curves, verdict
@@ -121,12 +121,4 @@ def field_of(facts: Mapping[str, Any], signal: Signal) -> Field:
 
 def config_of(facts: Mapping[str, Any]) -> FitConfig:
     """Return the settings of a row's fit: WIRE's loop."""
-    return FitConfig(
-        epochs=facts["passes"],
-        lr=facts["lr"],
-        schedule="exponential:0.2",
-        batch_size=facts["batch"],
-        seed=facts["seed"],
-        device=facts["device"],
-        preview_every=0,
-    )
+    return by_passes(facts, facts["passes"], schedule="exponential:0.2", batch_size=facts["batch"])

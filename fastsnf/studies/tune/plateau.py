@@ -46,22 +46,23 @@ def learning_alpha(
         (alpha, lines): the default and no lines where it learns, where none does, or where the fit is too
         short for trials.
     """
+    default, *others = alphas
+    if not worth_it(signal, config):
+        return default, []
     share = signal.voxels.count() / signal.size
     constant = psnr_of(share * (1.0 - share))
-    gains = []
-    for alpha in alphas:
-        if not worth_it(signal, config):
-            break
-        gains.append(_psnr(signal, make_field, config, alpha) - constant)
-        if gains[-1] >= LEAST_GAIN:
-            if alpha == alphas[0]:
-                break
+    before = _psnr(signal, make_field, config, default) - constant
+    if before >= LEAST_GAIN:
+        return default, []
+    for alpha in others:
+        gain = _psnr(signal, make_field, config, alpha) - constant
+        if gain >= LEAST_GAIN:
             return alpha, [
-                f"alpha {alpha:g}: with {alphas[0]:g}, the default of occupancy, {STEPS} steps learned "
-                f"nothing ({gains[0]:+.1f} dB beside a constant), with {alpha:g} {gains[-1]:+.1f} dB; "
-                f"--alpha {alphas[0]:g} keeps it"
+                f"alpha {alpha:g}: with {default:g}, the default of occupancy, {STEPS} steps learned nothing "
+                f"({before:+.1f} dB beside a constant), with {alpha:g} {gain:+.1f} dB; "
+                f"--alpha {default:g} keeps it"
             ]
-    return alphas[0], []
+    return default, []
 
 
 def worth_it(signal: Occupancy, config: FitConfig) -> bool:

@@ -14,7 +14,7 @@ from fastsnf.signals import Signal
 from fastsnf.signals import open as open_signal
 from fastsnf.signals.kinds import DEFAULTS
 from fastsnf.studies.files import NO_DATA, digest_of_file, file_called, files_of, solid
-from fastsnf.studies.fitting import curve_of, fit_in, full_batch, run_folder
+from fastsnf.studies.fitting import by_passes, curve_of, fit_in, full_batch, run_folder
 from fastsnf.studies.means import deviation, mean, values
 from fastsnf.studies.study import Outcome, Row, Study, finished, reasons
 from fastsnf.studies.table import Table, figure
@@ -175,15 +175,7 @@ def config_of(facts: Mapping[str, Any]) -> FitConfig:
     """
     if facts["signal"] != OCCUPANCY:
         return full_batch(facts, ROWS)
-    return FitConfig(
-        epochs=facts["steps"],
-        lr=facts["lr"],
-        schedule="exponential:0.2",
-        batch_size=facts["batch"],
-        seed=facts["seed"],
-        device=facts["device"],
-        preview_every=0,
-    )
+    return by_passes(facts, facts["steps"], schedule="exponential:0.2", batch_size=facts["batch"])
 
 
 def notes_of(settings: Table1Settings) -> tuple[str, ...]:
